@@ -1,0 +1,56 @@
+//! How the units of a population take part in a run, declared before it starts.
+
+use serde::{Deserialize, Serialize};
+
+/// How units (examples, clients) take part in the steps of a run.
+///
+/// A chooser declares it, and a guard checks that its guarantee covers it: noise calibrated for Poisson sampling protects
+/// nobody in a fixed order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+#[non_exhaustive]
+pub enum Participation {
+    /// There are no units: a plan of actions, a matrix, a simulator.
+    NoUnits,
+    /// Every unit takes part in every step.
+    Everyone,
+    /// Each unit at most `at_most` times, any two of its steps at least `separation` apart: b-min-separation.
+    Separated {
+        /// The least distance b between two steps of one unit, at least 1.
+        separation: u64,
+        /// The most steps k of one unit.
+        at_most: u64,
+    },
+    /// Each unit in each step independently with probability `rate`.
+    Poisson {
+        /// In (0, 1].
+        rate: f64,
+    },
+    /// Shuffled afresh each epoch: a unit may take part in two neighbouring steps of different epochs.
+    Shuffled {
+        /// The most steps of one unit, that is, the number of epochs begun.
+        at_most: u64,
+    },
+    /// Which units take part depends on the data or on the parameters.
+    DataDependent {
+        /// How, in words.
+        how: String,
+    },
+}
+
+impl std::fmt::Display for Participation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoUnits => write!(f, "no units"),
+            Self::Everyone => write!(f, "everyone in every step"),
+            Self::Separated { separation, at_most } => {
+                write!(f, "each unit at most {at_most} times, {separation} steps apart")
+            }
+            Self::Poisson { rate } => write!(f, "Poisson sampling at rate {rate}"),
+            Self::Shuffled { at_most } => {
+                write!(f, "shuffled each epoch, each unit at most {at_most} times")
+            }
+            Self::DataDependent { how } => write!(f, "depends on the data ({how})"),
+        }
+    }
+}
