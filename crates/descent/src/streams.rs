@@ -17,7 +17,7 @@ pub type StreamRng = ChaCha12Rng;
 ///
 /// let batches = Seed(7).stream("batches");
 /// let first: u64 = batches.at(3).random();
-/// assert_eq!(first, Seed(7).stream("batches").at(3).random());
+/// assert_eq!(first, Seed(7).stream("batches").at(3).random::<u64>());
 /// assert_ne!(first, Seed(7).stream("initialisation").at(3).random::<u64>());
 /// assert_ne!(first, batches.at(4).random::<u64>());
 /// ```

@@ -227,6 +227,7 @@ fn an_unwritable_place_is_a_clear_error_and_leaves_nothing() {
 }
 
 #[cfg(unix)]
+#[allow(clippy::print_stdout, reason = "a skip is told")]
 fn read_only_folder_is_refused(folder: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let root = folder.join("read-only");
