@@ -1,0 +1,29 @@
+//! Networks on Burn whose layers give per-example gradients by taps.
+
+#![deny(unsafe_code)]
+
+pub mod device;
+pub mod error;
+mod host;
+pub mod layers;
+mod norms;
+pub mod pass;
+pub mod per_example;
+pub mod plan;
+mod tap;
+mod uses;
+
+pub use device::Device;
+pub use error::{Error, Result};
+pub use layers::activation::{Activation, relu};
+pub use layers::attention::{Attention, AttentionConfig, Mask};
+pub use layers::conv2d::{Conv2d, Conv2dConfig};
+pub use layers::embedding::{Embedding, EmbeddingConfig};
+pub use layers::group_norm::{GroupNorm, GroupNormConfig};
+pub use layers::layer_norm::{LayerNorm, LayerNormConfig};
+pub use layers::linear::{Linear, LinearConfig};
+pub use layers::pooling::{avg_pool2d, global_avg_pool2d, max_pool2d, mean_over_positions};
+pub use layers::residual::{join, residual};
+pub use pass::Pass;
+pub use per_example::PerExample;
+pub use plan::{Initial, Plan};
