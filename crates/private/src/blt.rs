@@ -33,9 +33,7 @@ impl Blt {
                 &format!("{}, that of the decays theta", self.theta.len()),
             ));
         }
-        if self.omega.iter().any(|value| !value.is_finite())
-            || !self.theta.iter().all(|theta| (0.0..1.0).contains(theta))
-        {
+        if self.omega.iter().any(|value| !value.is_finite()) || !self.theta.iter().all(|theta| (0.0..1.0).contains(theta)) {
             return Err(Error::value(
                 "the buffers",
                 format!("omega {:?}, theta {:?}", self.omega, self.theta),
@@ -52,15 +50,9 @@ impl Blt {
     /// [`Error::Value`] when the lengths differ or two decays coincide.
     pub fn from_decays(theta: Vec<f64>, inverse_theta: &[f64]) -> Result<Self> {
         if theta.len() != inverse_theta.len() {
-            return Err(Error::value(
-                "the number of decays of the inverse",
-                inverse_theta.len(),
-                &format!("{}", theta.len()),
-            ));
+            return Err(Error::value("the number of decays of the inverse", inverse_theta.len(), &format!("{}", theta.len())));
         }
-        let omega = (0..theta.len())
-            .map(|i| residue(&theta, inverse_theta, i))
-            .collect();
+        let omega = (0..theta.len()).map(|i| residue(&theta, inverse_theta, i)).collect();
         Self::new(omega, theta)
     }
 
@@ -85,10 +77,7 @@ impl Blt {
         let mut column = vec![1.0];
         while column.len() < steps {
             column.push(power.iter().sum());
-            power
-                .iter_mut()
-                .zip(&self.theta)
-                .for_each(|(power, theta)| *power *= theta);
+            power.iter_mut().zip(&self.theta).for_each(|(power, theta)| *power *= theta);
         }
         column.truncate(steps);
         column
@@ -99,17 +88,9 @@ impl Blt {
         let mut buffers = vec![0.0; self.buffers()];
         let next = |t: usize| {
             let impulse = if t == 0 { 1.0 } else { 0.0 };
-            let carried: f64 = self
-                .omega
-                .iter()
-                .zip(&buffers)
-                .map(|(omega, buffer)| omega * buffer)
-                .sum();
+            let carried: f64 = self.omega.iter().zip(&buffers).map(|(omega, buffer)| omega * buffer).sum();
             let value = impulse - carried;
-            buffers
-                .iter_mut()
-                .zip(&self.theta)
-                .for_each(|(buffer, theta)| *buffer = theta * *buffer + value);
+            buffers.iter_mut().zip(&self.theta).for_each(|(buffer, theta)| *buffer = theta * *buffer + value);
             value
         };
         (0..steps).map(next).collect()
@@ -119,12 +100,7 @@ impl Blt {
 /// `prod_j (at_i - other_j) / prod_{j != i} (at_i - at_j)`.
 pub(crate) fn residue(at: &[f64], other: &[f64], i: usize) -> f64 {
     let numerator: f64 = other.iter().map(|other| at[i] - other).product();
-    let denominator: f64 = at
-        .iter()
-        .enumerate()
-        .filter(|(j, _)| *j != i)
-        .map(|(_, value)| at[i] - value)
-        .product();
+    let denominator: f64 = at.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, value)| at[i] - value).product();
     numerator / denominator
 }
 
@@ -134,26 +110,15 @@ mod tests {
 
     fn close(found: &[f64], expected: &[f64], tolerance: f64) {
         for (found, expected) in found.iter().zip(expected) {
-            assert!(
-                (found - expected).abs() < tolerance,
-                "{found} instead of {expected}"
-            );
+            assert!((found - expected).abs() < tolerance, "{found} instead of {expected}");
         }
     }
 
     #[test]
     fn columns_match_the_golden_values() {
         let blt = Blt::new(vec![0.3, 0.1], vec![0.9, 0.5]).unwrap();
-        close(
-            &blt.column(6),
-            &[1.0, 0.4, 0.32, 0.268, 0.2312, 0.20308],
-            1e-12,
-        );
-        close(
-            &blt.inverse_column(6),
-            &[1.0, -0.4, -0.16, -0.076, -0.0424, -0.02644],
-            1e-12,
-        );
+        close(&blt.column(6), &[1.0, 0.4, 0.32, 0.268, 0.2312, 0.20308], 1e-12);
+        close(&blt.inverse_column(6), &[1.0, -0.4, -0.16, -0.076, -0.0424, -0.02644], 1e-12);
         let square: f64 = blt.column(10).iter().map(|c| c * c).sum();
         assert!((square - 1.5249283963).abs() < 1e-10);
     }
@@ -162,9 +127,7 @@ mod tests {
     fn decays_of_both_sides_give_the_weights() {
         let blt = Blt::from_decays(vec![0.9, 0.5], &[0.7, 0.3]).unwrap();
         close(blt.omega(), &[0.3, 0.1], 1e-12);
-        let inverse: Vec<f64> = (0..2)
-            .map(|i| residue(&[0.7, 0.3], &[0.9, 0.5], i))
-            .collect();
+        let inverse: Vec<f64> = (0..2).map(|i| residue(&[0.7, 0.3], &[0.9, 0.5], i)).collect();
         close(&inverse, &[-0.1, -0.3], 1e-12);
     }
 

@@ -53,11 +53,7 @@ pub fn inverse(ct: &[f64], len: usize) -> Vec<f64> {
     let mut c: Vec<f64> = Vec::with_capacity(len);
     for t in 0..len {
         let carried: f64 = ct[1..].iter().zip(c.iter().rev()).map(|(a, b)| a * b).sum();
-        c.push(if t == 0 {
-            1.0 / ct[0]
-        } else {
-            -carried / ct[0]
-        });
+        c.push(if t == 0 { 1.0 / ct[0] } else { -carried / ct[0] });
     }
     c
 }
@@ -69,11 +65,7 @@ pub fn inverse(ct: &[f64], len: usize) -> Vec<f64> {
 pub fn square_root(a: &[f64]) -> Vec<f64> {
     let mut c = vec![a[0].sqrt()];
     for j in 1..a.len() {
-        let inner: f64 = c[1..]
-            .iter()
-            .zip(c[1..].iter().rev())
-            .map(|(a, b)| a * b)
-            .sum();
+        let inner: f64 = c[1..].iter().zip(c[1..].iter().rev()).map(|(a, b)| a * b).sum();
         c.push((a[j] - inner) / (2.0 * c[0]));
     }
     c
@@ -106,25 +98,14 @@ mod tests {
     fn close(found: &[f64], expected: &[f64], tolerance: f64) {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
-            assert!(
-                (found - expected).abs() < tolerance,
-                "{found} instead of {expected}"
-            );
+            assert!((found - expected).abs() < tolerance, "{found} instead of {expected}");
         }
     }
 
     #[test]
     fn sequences_start_as_tabulated() {
-        close(
-            &root(6),
-            &[1.0, 0.5, 0.375, 0.3125, 35.0 / 128.0, 63.0 / 256.0],
-            1e-15,
-        );
-        close(
-            &inverse_root(6),
-            &[1.0, -0.5, -0.125, -0.0625, -5.0 / 128.0, -7.0 / 256.0],
-            1e-15,
-        );
+        close(&root(6), &[1.0, 0.5, 0.375, 0.3125, 35.0 / 128.0, 63.0 / 256.0], 1e-15);
+        close(&inverse_root(6), &[1.0, -0.5, -0.125, -0.0625, -5.0 / 128.0, -7.0 / 256.0], 1e-15);
     }
 
     #[test]
@@ -147,55 +128,13 @@ mod tests {
         let alpha: f64 = 0.25f64.powf(1.0 / 99.0);
         let chi: Vec<f64> = (0..100).map(|t| alpha.powi(t)).collect();
         let c = square_root(&chi);
-        close(
-            &c[..5],
-            &[
-                1.0,
-                0.493_047_306_1,
-                0.364_643_469_1,
-                0.299_644_133_6,
-                0.258_542_782_5,
-            ],
-            1e-10,
-        );
-        close(
-            &inverse(&c, 5),
-            &[
-                1.0,
-                -0.493_047_306_1,
-                -0.121_547_823_0,
-                -0.059_928_826_7,
-                -0.036_934_683_2,
-            ],
-            1e-10,
-        );
+        close(&c[..5], &[1.0, 0.493_047_306_1, 0.364_643_469_1, 0.299_644_133_6, 0.258_542_782_5], 1e-10);
+        close(&inverse(&c, 5), &[1.0, -0.493_047_306_1, -0.121_547_823_0, -0.059_928_826_7, -0.036_934_683_2], 1e-10);
 
         let linear: Vec<f64> = (0..6).map(|t| 1.0 - 0.9 * f64::from(t) / 5.0).collect();
         let c = square_root(&linear);
-        close(
-            &c,
-            &[
-                1.0,
-                0.41,
-                0.23595,
-                0.133_260_5,
-                0.057_526_993_8,
-                -0.005_028_882_4,
-            ],
-            1e-10,
-        );
-        close(
-            &inverse(&c, 6),
-            &[
-                1.0,
-                -0.41,
-                -0.06785,
-                -0.008_702_5,
-                0.016_687_043_7,
-                0.032_868_341_7,
-            ],
-            1e-10,
-        );
+        close(&c, &[1.0, 0.41, 0.23595, 0.133_260_5, 0.057_526_993_8, -0.005_028_882_4], 1e-10);
+        close(&inverse(&c, 6), &[1.0, -0.41, -0.06785, -0.008_702_5, 0.016_687_043_7, 0.032_868_341_7], 1e-10);
     }
 
     #[test]

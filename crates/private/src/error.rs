@@ -30,9 +30,7 @@ pub enum Error {
     },
 
     /// More noise was asked of a stream than the strategy covers.
-    #[error(
-        "the strategy was built for {steps} steps and all are spent; plan again with more steps"
-    )]
+    #[error("the strategy was built for {steps} steps and all are spent; plan again with more steps")]
     Exhausted {
         /// The steps of the strategy.
         steps: u64,
@@ -82,9 +80,7 @@ pub enum Error {
     NoEntropy(String),
 
     /// A privacy-loss grid that would need too many points.
-    #[error(
-        "the privacy-loss grid needs {points} points, more than the cap of {cap}; use a coarser step than {step}"
-    )]
+    #[error("the privacy-loss grid needs {points} points, more than the cap of {cap}; use a coarser step than {step}")]
     GridTooLarge {
         /// The points needed.
         points: usize,
@@ -95,9 +91,7 @@ pub enum Error {
     },
 
     /// No noise reaches the guarantee.
-    #[error(
-        "no noise multiplier up to {limit:e} gives epsilon {epsilon} at delta {delta:e}; {hint}"
-    )]
+    #[error("no noise multiplier up to {limit:e} gives epsilon {epsilon} at delta {delta:e}; {hint}")]
     Unreachable {
         /// The epsilon asked for.
         epsilon: f64,
@@ -121,38 +115,24 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn value(what: &str, found: impl ToString, expected: &str) -> Self {
-        Self::Value {
-            what: what.to_owned(),
-            found: found.to_string(),
-            expected: expected.to_owned(),
-        }
+        Self::Value { what: what.to_owned(), found: found.to_string(), expected: expected.to_owned() }
     }
 
     pub(crate) fn unsuitable(mechanism: impl ToString, reason: impl Into<String>) -> Self {
-        Self::Unsuitable {
-            mechanism: mechanism.to_string(),
-            reason: reason.into(),
-        }
+        Self::Unsuitable { mechanism: mechanism.to_string(), reason: reason.into() }
     }
 
     pub(crate) fn state(reason: impl Into<String>) -> Self {
-        Self::State {
-            reason: reason.into(),
-        }
+        Self::State { reason: reason.into() }
     }
 }
 
 impl From<Error> for thalweg_descent::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::State { reason } => Self::State {
-                piece: "the private guard".into(),
-                reason,
-            },
+            Error::State { reason } => Self::State { piece: "the private guard".into(), reason },
             Error::OutOfTurn { .. } => Self::OutOfTurn(error.to_string()),
-            Error::Value { .. } | Error::Unsuitable { .. } | Error::Unreachable { .. } => {
-                Self::input(error)
-            }
+            Error::Value { .. } | Error::Unsuitable { .. } | Error::Unreachable { .. } => Self::input(error),
             other => Self::piece("private training", other),
         }
     }
@@ -160,18 +140,10 @@ impl From<Error> for thalweg_descent::Error {
 
 /// Checks that a number is finite and greater than 0.
 pub(crate) fn positive(what: &str, value: f64) -> Result<f64> {
-    if value.is_finite() && value > 0.0 {
-        Ok(value)
-    } else {
-        Err(Error::value(what, value, "a finite number above 0"))
-    }
+    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(Error::value(what, value, "a finite number above 0")) }
 }
 
 /// Checks that a delta lies in (0, 1).
 pub(crate) fn probability(what: &str, value: f64) -> Result<f64> {
-    if value > 0.0 && value < 1.0 {
-        Ok(value)
-    } else {
-        Err(Error::value(what, value, "between 0 and 1, both excluded"))
-    }
+    if value > 0.0 && value < 1.0 { Ok(value) } else { Err(Error::value(what, value, "between 0 and 1, both excluded")) }
 }

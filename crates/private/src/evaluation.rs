@@ -29,11 +29,7 @@ impl std::str::FromStr for Objective {
         match text {
             "mean" => Ok(Self::Mean),
             "max" => Ok(Self::Max),
-            _ => Err(Error::value(
-                "the objective",
-                format!("{text:?}"),
-                "mean or max",
-            )),
+            _ => Err(Error::value("the objective", format!("{text:?}"), "mean or max")),
         }
     }
 }
@@ -75,11 +71,7 @@ pub fn squared_row_norms(workload: &Workload, strategy: &Strategy) -> Vec<f64> {
 /// [`Error::Unsuitable`] when the strategy is for another number of steps, or its sensitivity cannot be computed.
 pub fn evaluate(workload: &Workload, strategy: &Strategy, pattern: Pattern) -> Result<Evaluation> {
     if strategy.steps() != workload.steps() {
-        let reason = format!(
-            "it is built for {} steps, and the run has {}",
-            strategy.steps(),
-            workload.steps()
-        );
+        let reason = format!("it is built for {} steps, and the run has {}", strategy.steps(), workload.steps());
         return Err(Error::unsuitable(strategy.name(), reason));
     }
     let sensitivity = strategy.sensitivity(pattern)?;
@@ -93,10 +85,7 @@ pub fn evaluate(workload: &Workload, strategy: &Strategy, pattern: Pattern) -> R
     if evaluation.max_se.is_finite() {
         Ok(evaluation)
     } else {
-        Err(Error::unsuitable(
-            strategy.name(),
-            "its error overflows; use fewer steps or other coefficients",
-        ))
+        Err(Error::unsuitable(strategy.name(), "its error overflows; use fewer steps or other coefficients"))
     }
 }
 
@@ -109,17 +98,9 @@ pub(crate) struct Errors {
 
 impl Errors {
     pub(crate) fn of(squares: &[f64]) -> Self {
-        let (row, max) =
-            squares.iter().enumerate().fold(
-                (0, 0.0f64),
-                |best, (m, &x)| if x > best.1 { (m, x) } else { best },
-            );
+        let (row, max) = squares.iter().enumerate().fold((0, 0.0f64), |best, (m, &x)| if x > best.1 { (m, x) } else { best });
         let total: f64 = squares.iter().sum();
-        Self {
-            max: max.sqrt(),
-            argmax_row: row + 1,
-            mean: (total / squares.len() as f64).sqrt(),
-        }
+        Self { max: max.sqrt(), argmax_row: row + 1, mean: (total / squares.len() as f64).sqrt() }
     }
 }
 
@@ -134,48 +115,21 @@ mod tests {
         let mut rows = Vec::new();
         let root = Strategy::lr_root(&workload);
         workload.rows_times(root.noise_rows(), |_, row| rows.extend_from_slice(row));
-        let expected = [
-            1.0,
-            0.875,
-            0.5,
-            0.8671875,
-            0.4375,
-            0.25,
-            0.8662109375,
-            0.43359375,
-            0.21875,
-            0.125,
-        ];
-        assert!(
-            rows.iter()
-                .zip(expected)
-                .all(|(found, expected)| (found - expected).abs() < 1e-14)
-        );
+        let expected = [1.0, 0.875, 0.5, 0.8671875, 0.4375, 0.25, 0.8662109375, 0.43359375, 0.21875, 0.125];
+        assert!(rows.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-14));
 
         let aware = evaluate(&workload, &root, Pattern::Single).unwrap();
-        assert!(
-            (aware.max_se - 1.0438283742).abs() < 1e-10
-                && (aware.mean_se - 1.0387861510).abs() < 1e-10
-        );
+        assert!((aware.max_se - 1.0438283742).abs() < 1e-10 && (aware.mean_se - 1.0387861510).abs() < 1e-10);
         assert!((aware.sensitivity.value - 1.0357678028).abs() < 1e-10 && aware.argmax_row == 2);
-        let prefix = evaluate(
-            &workload,
-            &Strategy::prefix_root(&workload),
-            Pattern::Single,
-        )
-        .unwrap();
-        assert!(
-            (prefix.max_se - 1.2199513310).abs() < 1e-10
-                && (prefix.mean_se - 1.0941525672).abs() < 1e-10
-        );
+        let prefix = evaluate(&workload, &Strategy::prefix_root(&workload), Pattern::Single).unwrap();
+        assert!((prefix.max_se - 1.2199513310).abs() < 1e-10 && (prefix.mean_se - 1.0941525672).abs() < 1e-10);
         assert_eq!(prefix.argmax_row, 1);
     }
 
     #[test]
     fn another_number_of_steps_is_refused() {
         let workload = Workload::new(Ratios::constant(4).unwrap());
-        let error =
-            evaluate(&workload, &Strategy::identity(5).unwrap(), Pattern::Single).unwrap_err();
+        let error = evaluate(&workload, &Strategy::identity(5).unwrap(), Pattern::Single).unwrap_err();
         assert!(error.to_string().contains("5 steps"));
     }
 

@@ -20,26 +20,19 @@ pub fn nuclear_norm(workload: &Workload) -> Result<f64> {
     let n = workload.steps();
     if workload.is_plain() && workload.ratios().is_constant() {
         let angle = std::f64::consts::PI / (4 * n + 2) as f64;
-        let sum: f64 = (1..=n)
-            .map(|i| 0.5 / ((2 * i - 1) as f64 * angle).sin())
-            .sum();
+        let sum: f64 = (1..=n).map(|i| 0.5 / ((2 * i - 1) as f64 * angle).sin()).sum();
         return Ok(sum * workload.ratios().values()[0]);
     }
     if n > LARGEST_NUCLEAR_NORM {
         return Err(Error::unsuitable(
             "the lower bound",
-            format!(
-                "it needs the singular values of an n x n matrix, computed up to n = {LARGEST_NUCLEAR_NORM}"
-            ),
+            format!("it needs the singular values of an n x n matrix, computed up to n = {LARGEST_NUCLEAR_NORM}"),
         ));
     }
     let matrix = workload.matrix();
     let values = Mat::from_fn(n, n, |i, j| matrix[i * n + j])
         .singular_values()
-        .map_err(|error| Error::NoConvergence {
-            what: "the singular value decomposition",
-            reason: format!("{error:?}"),
-        })?;
+        .map_err(|error| Error::NoConvergence { what: "the singular value decomposition", reason: format!("{error:?}") })?;
     Ok(values.iter().sum())
 }
 
@@ -53,11 +46,7 @@ pub fn nuclear_norm(workload: &Workload) -> Result<f64> {
 pub fn lower_bound(workload: &Workload, pattern: Pattern) -> Result<f64> {
     let n = workload.steps();
     let (b, k) = (pattern.separation(n), pattern.at_most(n));
-    let cover = if k == 1 {
-        n
-    } else {
-        n.min(b * n.div_ceil(k * b))
-    };
+    let cover = if k == 1 { n } else { n.min(b * n.div_ceil(k * b)) };
     Ok(nuclear_norm(workload)? / (n as f64 * cover as f64).sqrt())
 }
 
@@ -79,10 +68,7 @@ mod tests {
         ] {
             let workload = Workload::new(Ratios::exponential(n, beta).unwrap());
             let found = lower_bound(&workload, Pattern::Single).unwrap();
-            assert!(
-                (found - expected).abs() < 1e-6,
-                "{n} {beta}: {found} instead of {expected}"
-            );
+            assert!((found - expected).abs() < 1e-6, "{n} {beta}: {found} instead of {expected}");
         }
     }
 
@@ -90,10 +76,7 @@ mod tests {
     fn closed_form_agrees_with_the_decomposition() {
         let constant = Workload::new(Ratios::constant(30).unwrap());
         let nearly = Workload::new(Ratios::exponential(30, 1.0 - 1e-13).unwrap());
-        let (closed, computed) = (
-            nuclear_norm(&constant).unwrap(),
-            nuclear_norm(&nearly).unwrap(),
-        );
+        let (closed, computed) = (nuclear_norm(&constant).unwrap(), nuclear_norm(&nearly).unwrap());
         assert!((closed - computed).abs() < 1e-9);
     }
 }

@@ -33,11 +33,7 @@ impl Pattern {
     /// # Errors
     /// [`Error::Value`] when b or k is 0.
     pub fn separated(separation: usize, at_most: usize) -> Result<Self> {
-        Self::Separated {
-            separation,
-            at_most,
-        }
-        .checked()
+        Self::Separated { separation, at_most }.checked()
     }
 
     /// Checks that b and k are at least 1.
@@ -49,11 +45,7 @@ impl Pattern {
             return Err(Error::value("the separation b", 0, "at least 1"));
         }
         if self.at_most(usize::MAX) == 0 {
-            return Err(Error::value(
-                "the number of participations k",
-                0,
-                "at least 1",
-            ));
+            return Err(Error::value("the number of participations k", 0, "at least 1"));
         }
         Ok(self)
     }
@@ -70,24 +62,15 @@ impl Pattern {
     pub fn at_most(&self, steps: usize) -> usize {
         match *self {
             Self::Single => 1,
-            Self::Separated {
-                separation,
-                at_most,
+            Self::Separated { separation, at_most } | Self::FixedOrder { separation, at_most } => {
+                at_most.min(steps.div_ceil(separation.max(1)))
             }
-            | Self::FixedOrder {
-                separation,
-                at_most,
-            } => at_most.min(steps.div_ceil(separation.max(1))),
         }
     }
 
     /// Whether a guarantee for this pattern covers a declared participation over `steps` steps.
     pub fn covers(&self, declared: &Participation, steps: usize) -> bool {
-        let Participation::Separated {
-            separation,
-            at_most,
-        } = *declared
-        else {
+        let Participation::Separated { separation, at_most } = *declared else {
             return false;
         };
         let in_range = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
@@ -97,9 +80,7 @@ impl Pattern {
             // Separation alone does not promise that the order is fixed.
             _ if declared_k <= 1 => true,
             Self::Single | Self::FixedOrder { .. } => false,
-            Self::Separated { separation, .. } => {
-                declared_b >= *separation && declared_k <= self.at_most(steps)
-            }
+            Self::Separated { separation, .. } => declared_b >= *separation && declared_k <= self.at_most(steps),
         }
     }
 }
@@ -108,20 +89,12 @@ impl std::fmt::Display for Pattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Single => write!(f, "each unit at most once"),
-            Self::Separated {
-                separation,
-                at_most,
-            } => write!(
-                f,
-                "each unit at most {at_most} times, at least {separation} steps apart"
-            ),
-            Self::FixedOrder {
-                separation,
-                at_most,
-            } => write!(
-                f,
-                "each unit at most {at_most} times, every {separation} steps in a fixed order"
-            ),
+            Self::Separated { separation, at_most } => {
+                write!(f, "each unit at most {at_most} times, at least {separation} steps apart")
+            }
+            Self::FixedOrder { separation, at_most } => {
+                write!(f, "each unit at most {at_most} times, every {separation} steps in a fixed order")
+            }
         }
     }
 }

@@ -30,17 +30,11 @@ pub struct Sensitivity {
 
 impl Sensitivity {
     pub(crate) fn exact(value: f64) -> Self {
-        Self {
-            value,
-            kind: Kind::Exact,
-        }
+        Self { value, kind: Kind::Exact }
     }
 
     pub(crate) fn upper(value: f64) -> Self {
-        Self {
-            value,
-            kind: Kind::Upper,
-        }
+        Self { value, kind: Kind::Upper }
     }
 
     /// The smaller of two bounds; the exact one where they agree.
@@ -93,17 +87,9 @@ pub fn of_non_increasing(c: &[f64], steps: usize, separation: usize, at_most: us
     let mut sums = vec![0.0; steps];
     let window = separation.saturating_mul(at_most);
     for t in 0..steps {
-        let before = if t >= separation {
-            sums[t - separation]
-        } else {
-            0.0
-        };
+        let before = if t >= separation { sums[t - separation] } else { 0.0 };
         // With few participations the sum is a window, not a running total; adding afresh avoids cancellation.
-        sums[t] = if t < window {
-            before + at(t)
-        } else {
-            (0..at_most).map(|j| at(t - j * separation)).sum()
-        };
+        sums[t] = if t < window { before + at(t) } else { (0..at_most).map(|j| at(t - j * separation)).sum() };
     }
     coefficients::norm(&sums)
 }
@@ -114,12 +100,7 @@ fn of_orthogonal_columns(c: &[f64], steps: usize, separation: usize, at_most: us
     let squares: f64 = (0..at_most)
         .map(|j| j * separation)
         .take_while(|&start| start < steps)
-        .map(|start| {
-            c[..c.len().min(steps - start)]
-                .iter()
-                .map(|value| value * value)
-                .sum::<f64>()
-        })
+        .map(|start| c[..c.len().min(steps - start)].iter().map(|value| value * value).sum::<f64>())
         .sum();
     squares.sqrt()
 }
@@ -130,11 +111,7 @@ pub fn toeplitz_gram(c: &[f64], steps: usize) -> Vec<f64> {
     let mut gram = vec![0.0; steps * steps];
     for i in (0..steps).rev() {
         for j in (0..=i).rev() {
-            let below = if i + 1 < steps {
-                gram[(i + 1) * steps + j + 1]
-            } else {
-                0.0
-            };
+            let below = if i + 1 < steps { gram[(i + 1) * steps + j + 1] } else { 0.0 };
             gram[i * steps + j] = below + at(steps - 1 - i) * at(steps - 1 - j);
             gram[j * steps + i] = gram[i * steps + j];
         }
@@ -155,9 +132,7 @@ pub fn of_gram(gram: &[f64], steps: usize, pattern: Pattern) -> Sensitivity {
     let apart = |i: usize| (0..steps).filter(move |j| i.abs_diff(*j) >= b);
     let smallest = (0..steps)
         .flat_map(|i| apart(i).map(move |j| gram[i * steps + j]))
-        .fold((0.0f64, 0.0f64), |(low, high), x| {
-            (low.min(x), high.max(x.abs()))
-        });
+        .fold((0.0f64, 0.0f64), |(low, high), x| (low.min(x), high.max(x.abs())));
     if smallest.1 == 0.0 {
         return Sensitivity::exact(best_separated(&diagonal, b, k).sqrt());
     }
@@ -170,11 +145,7 @@ pub fn of_gram(gram: &[f64], steps: usize, pattern: Pattern) -> Sensitivity {
                     let row = &gram[i * steps..(i + 1) * steps];
                     // Steps closer than b never meet in one S; the row's own entry always does.
                     for (j, (out, value)) in absolute.iter_mut().zip(row).enumerate() {
-                        *out = if i == j || i.abs_diff(j) >= b {
-                            value.abs()
-                        } else {
-                            0.0
-                        };
+                        *out = if i == j || i.abs_diff(j) >= b { value.abs() } else { 0.0 };
                     }
                     best_separated(&absolute, b, k)
                 })
@@ -185,30 +156,14 @@ pub fn of_gram(gram: &[f64], steps: usize, pattern: Pattern) -> Sensitivity {
 }
 
 /// Rule (iv): the largest sum of |X| over k consecutive members of a residue class modulo b.
-fn of_residue_classes(
-    gram: &[f64],
-    steps: usize,
-    b: usize,
-    k: usize,
-    non_negative: bool,
-) -> Sensitivity {
+fn of_residue_classes(gram: &[f64], steps: usize, b: usize, k: usize, non_negative: bool) -> Sensitivity {
     let mut largest = 0.0f64;
     for first in 0..steps {
         let members: Vec<usize> = (first..steps).step_by(b).take(k).collect();
-        let sum: f64 = members
-            .iter()
-            .flat_map(|&i| members.iter().map(move |&j| gram[i * steps + j].abs()))
-            .sum();
+        let sum: f64 = members.iter().flat_map(|&i| members.iter().map(move |&j| gram[i * steps + j].abs())).sum();
         largest = largest.max(sum);
     }
-    Sensitivity {
-        value: largest.sqrt(),
-        kind: if non_negative {
-            Kind::Exact
-        } else {
-            Kind::Upper
-        },
-    }
+    Sensitivity { value: largest.sqrt(), kind: if non_negative { Kind::Exact } else { Kind::Upper } }
 }
 
 /// `VecSens`: the largest sum of at most k entries (all non-negative) pairwise at least b apart, by dynamic programming.
@@ -234,14 +189,7 @@ mod tests {
     /// All feasible S of at most k steps.
     fn feasible(steps: usize, b: usize, k: usize) -> Vec<Vec<usize>> {
         let fits = |s: &[usize]| s.len() <= k && s.windows(2).all(|pair| pair[1] - pair[0] >= b);
-        (1u32..1 << steps)
-            .map(|mask| {
-                (0..steps)
-                    .filter(|i| mask >> i & 1 == 1)
-                    .collect::<Vec<_>>()
-            })
-            .filter(|s| fits(s))
-            .collect()
+        (1u32..1 << steps).map(|mask| (0..steps).filter(|i| mask >> i & 1 == 1).collect::<Vec<_>>()).filter(|s| fits(s)).collect()
     }
 
     /// Searches all feasible S and all signs: a lower bound on the sensitivity.
@@ -266,10 +214,7 @@ mod tests {
     fn unmasked(gram: &[f64], steps: usize, b: usize, k: usize) -> f64 {
         let rows: Vec<f64> = (0..steps)
             .map(|i| {
-                let row: Vec<f64> = gram[i * steps..(i + 1) * steps]
-                    .iter()
-                    .map(|value| value.abs())
-                    .collect();
+                let row: Vec<f64> = gram[i * steps..(i + 1) * steps].iter().map(|value| value.abs()).collect();
                 best_separated(&row, b, k)
             })
             .collect();
@@ -290,40 +235,18 @@ mod tests {
                     [2.24276615, 2.48997992, 2.25388553],
                 ],
             ),
-            (
-                &coefficients::root(8),
-                [
-                    [1.31086966; 3],
-                    [2.14941456; 3],
-                    [2.99876494; 3],
-                    [2.72563112; 3],
-                ],
-            ),
-            (
-                &half,
-                [
-                    [1.15469173; 3],
-                    [1.73157502; 3],
-                    [2.34329423, 2.34329423, 2.39176086],
-                    [2.14474114; 3],
-                ],
-            ),
+            (&coefficients::root(8), [[1.31086966; 3], [2.14941456; 3], [2.99876494; 3], [2.72563112; 3]]),
+            (&half, [[1.15469173; 3], [1.73157502; 3], [2.34329423, 2.34329423, 2.39176086], [2.14474114; 3]]),
         ];
         for (c, rows) in table {
             let gram = toeplitz_gram(c, 8);
             for ((k, b), [search, majorant, matrix]) in patterns.into_iter().zip(rows) {
                 let pattern = Pattern::separated(b, k).unwrap();
                 assert!((sign_search(&gram, 8, b, k) - search).abs() < 1e-8);
-                assert!(
-                    (of_non_increasing(&coefficients::majorant(c), 8, b, k) - majorant).abs()
-                        < 1e-8
-                );
+                assert!((of_non_increasing(&coefficients::majorant(c), 8, b, k) - majorant).abs() < 1e-8);
                 assert!((unmasked(&gram, 8, b, k) - matrix).abs() < 1e-8);
                 let sharper = of_gram(&gram, 8, pattern).value;
-                assert!(
-                    sharper >= search - 1e-8 && sharper <= matrix + 1e-8,
-                    "{c:?} {k} {b}: {sharper}"
-                );
+                assert!(sharper >= search - 1e-8 && sharper <= matrix + 1e-8, "{c:?} {k} {b}: {sharper}");
                 let chosen = of_toeplitz(c, 8, pattern);
                 assert!(chosen.value <= majorant + 1e-8 && chosen.value >= search - 1e-8);
             }
@@ -352,44 +275,20 @@ mod tests {
     fn author_sensitivities() {
         // Weight decay .9999, momentum .9, n = 781, b = 78, k = 11.
         let rows = |sequence: Vec<f64>| {
-            coefficients::product(
-                &coefficients::scaled(&sequence, 0.9999),
-                &coefficients::scaled(&sequence, 0.9),
-                781,
-            )
+            coefficients::product(&coefficients::scaled(&sequence, 0.9999), &coefficients::scaled(&sequence, 0.9), 781)
         };
-        let (c, ct) = (
-            rows(coefficients::root(781)),
-            rows(coefficients::inverse_root(781)),
-        );
-        for (found, expected) in c.iter().zip([
-            1.0,
-            0.94995,
-            0.9036525038,
-            0.8607948236,
-            0.8210916311,
-            0.7842824953,
-        ]) {
+        let (c, ct) = (rows(coefficients::root(781)), rows(coefficients::inverse_root(781)));
+        for (found, expected) in c.iter().zip([1.0, 0.94995, 0.9036525038, 0.8607948236, 0.8210916311, 0.7842824953]) {
             assert!((found - expected).abs() < 1e-10);
         }
-        for (found, expected) in ct.iter().zip([
-            1.0,
-            -0.94995,
-            -0.00124750125,
-            -0.001185063812,
-            -0.001126529498,
-        ]) {
+        for (found, expected) in ct.iter().zip([1.0, -0.94995, -0.00124750125, -0.001185063812, -0.001126529498]) {
             assert!((found - expected).abs() < 1e-12);
         }
         let pattern = Pattern::separated(78, 11).unwrap();
         let check = |c: &[f64], expected: f64| {
             let found = of_toeplitz(c, 781, pattern);
             assert_eq!(found.kind, Kind::Exact);
-            assert!(
-                (found.value - expected).abs() < 1e-8,
-                "{} instead of {expected}",
-                found.value
-            );
+            assert!((found.value - expected).abs() < 1e-8, "{} instead of {expected}", found.value);
         };
         check(&[1.0], 3.3166247904);
         check(&c[..4], 5.9665405205);

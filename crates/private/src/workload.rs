@@ -80,9 +80,7 @@ impl Ratios {
     /// # Errors
     /// As [`exponential`](Self::exponential).
     pub fn cosine(steps: usize, beta: f64) -> Result<Self> {
-        Self::falling(steps, beta, |x| {
-            beta + (1.0 - beta) * (1.0 + (std::f64::consts::PI * x).cos()) / 2.0
-        })
+        Self::falling(steps, beta, |x| beta + (1.0 - beta) * (1.0 + (std::f64::consts::PI * x).cos()) / 2.0)
     }
 
     /// `chi_t = 1/(1+(1/beta-1)(t-1)/(n-1))`.
@@ -102,10 +100,7 @@ impl Ratios {
     }
 
     /// The number of steps n.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "there is always at least one step"
-    )]
+    #[expect(clippy::len_without_is_empty, reason = "there is always at least one step")]
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -127,8 +122,7 @@ impl Ratios {
             return Some(1.0);
         }
         let alpha = (self.0[n - 1] / self.0[0]).powf(1.0 / (n - 1) as f64);
-        let matches =
-            |(t, &value): (usize, &f64)| (value / alpha.powf(t as f64) - 1.0).abs() < 1e-9;
+        let matches = |(t, &value): (usize, &f64)| (value / alpha.powf(t as f64) - 1.0).abs() < 1e-9;
         (self.0[0] == 1.0 && self.0.iter().enumerate().all(matches)).then_some(alpha)
     }
 }
@@ -160,11 +154,7 @@ pub struct Workload {
 impl Workload {
     /// SGD with these rates: the matrix `A_chi`.
     pub fn new(ratios: Ratios) -> Self {
-        Self {
-            ratios,
-            momentum: 0.0,
-            decay: 0.0,
-        }
+        Self { ratios, momentum: 0.0, decay: 0.0 }
     }
 
     /// With heavy-ball momentum, `m <- momentum m + g`. The normalised form differs by a constant factor only.
@@ -187,11 +177,7 @@ impl Workload {
     pub fn with_decay(mut self, decay: f64) -> Result<Self> {
         let largest = self.ratios.values().iter().fold(0.0f64, |a, &b| a.max(b));
         if !(decay >= 0.0 && decay * largest < 1.0) {
-            return Err(Error::value(
-                "rate times weight decay",
-                decay,
-                "at least 0, and below 1 at every step",
-            ));
+            return Err(Error::value("rate times weight decay", decay, "at least 0, and below 1 at every step"));
         }
         self.decay = decay;
         Ok(self)
@@ -225,18 +211,13 @@ impl Workload {
     /// Walks over the rows of `A X` for a lower-triangular X given row by row, in O(n^2) time and O(n) memory.
     ///
     /// `row(m, out)` writes row m of X (`out` has length m+1); `visit(m, values)` gets row m of `A X` (length m+1).
-    pub fn rows_times(
-        &self,
-        mut row: impl FnMut(usize, &mut [f64]),
-        mut visit: impl FnMut(usize, &[f64]),
-    ) {
+    pub fn rows_times(&self, mut row: impl FnMut(usize, &mut [f64]), mut visit: impl FnMut(usize, &[f64])) {
         let n = self.steps();
         let (mut input, mut velocity, mut state) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
         for (m, &chi) in self.ratios.values().iter().enumerate() {
             row(m, &mut input[..=m]);
             let keep = 1.0 - self.decay * chi;
-            for ((velocity, state), &input) in velocity.iter_mut().zip(&mut state).zip(&input[..=m])
-            {
+            for ((velocity, state), &input) in velocity.iter_mut().zip(&mut state).zip(&input[..=m]) {
                 *velocity = self.momentum * *velocity + input;
                 *state = keep * *state + chi * *velocity;
             }
@@ -265,15 +246,9 @@ mod tests {
 
     #[test]
     fn momentum_workload_matches_the_small_case() {
-        let workload = Workload::new(Ratios::exponential(4, 0.125).unwrap())
-            .with_momentum(0.5)
-            .unwrap();
-        let expected = [
-            [1.0, 0.0, 0.0, 0.0],
-            [1.25, 0.5, 0.0, 0.0],
-            [1.3125, 0.625, 0.25, 0.0],
-            [1.328125, 0.65625, 0.3125, 0.125],
-        ];
+        let workload = Workload::new(Ratios::exponential(4, 0.125).unwrap()).with_momentum(0.5).unwrap();
+        let expected =
+            [[1.0, 0.0, 0.0, 0.0], [1.25, 0.5, 0.0, 0.0], [1.3125, 0.625, 0.25, 0.0], [1.328125, 0.65625, 0.3125, 0.125]];
         for (found, expected) in workload.matrix().iter().zip(expected.iter().flatten()) {
             assert!((found - expected).abs() < 1e-15);
         }
@@ -282,11 +257,7 @@ mod tests {
     #[test]
     fn decay_matches_the_optimiser_itself() {
         let ratios = Ratios::linear(7, 0.2).unwrap();
-        let workload = Workload::new(ratios.clone())
-            .with_momentum(0.7)
-            .unwrap()
-            .with_decay(0.3)
-            .unwrap();
+        let workload = Workload::new(ratios.clone()).with_momentum(0.7).unwrap().with_decay(0.3).unwrap();
         let gradients: Vec<f64> = (0..7).map(|t| (t as f64 * 1.7).sin()).collect();
         let (mut theta, mut m) = (0.0, 0.0);
         for (t, chi) in ratios.values().iter().enumerate() {
@@ -300,38 +271,20 @@ mod tests {
 
     #[test]
     fn bad_rates_are_refused_with_the_step() {
-        for (chi, place) in [
-            (vec![], "steps"),
-            (vec![1.0, 0.0], "step 1"),
-            (vec![f64::NAN], "step 0"),
-            (vec![-1.0], "step 0"),
-        ] {
+        for (chi, place) in [(vec![], "steps"), (vec![1.0, 0.0], "step 1"), (vec![f64::NAN], "step 0"), (vec![-1.0], "step 0")] {
             assert!(Ratios::new(chi).unwrap_err().to_string().contains(place));
         }
         for beta in [0.0, -0.1, 1.1, f64::NAN] {
-            assert!(
-                Ratios::exponential(5, beta)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("(0, 1]")
-            );
+            assert!(Ratios::exponential(5, beta).unwrap_err().to_string().contains("(0, 1]"));
         }
         assert_eq!(Ratios::exponential(1, 0.3).unwrap().values(), [1.0]);
     }
 
     #[test]
     fn exponential_factor_is_found_only_where_it_is() {
-        let alpha = Ratios::exponential(100, 0.25)
-            .unwrap()
-            .exponential_factor()
-            .unwrap();
+        let alpha = Ratios::exponential(100, 0.25).unwrap().exponential_factor().unwrap();
         assert!((alpha - 0.986_094_612_259).abs() < 1e-12);
-        assert!(
-            Ratios::linear(100, 0.25)
-                .unwrap()
-                .exponential_factor()
-                .is_none()
-        );
+        assert!(Ratios::linear(100, 0.25).unwrap().exponential_factor().is_none());
         assert_eq!(Ratios::constant(9).unwrap().exponential_factor(), Some(1.0));
     }
 }

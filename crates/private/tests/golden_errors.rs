@@ -12,13 +12,8 @@ fn single(workload: &Workload, strategy: &Strategy) -> Evaluation {
 
 #[track_caller]
 fn check(found: &Evaluation, max: f64, mean: f64, tolerance: f64) {
-    let close =
-        (found.max_se - max).abs() <= tolerance && (found.mean_se - mean).abs() <= tolerance;
-    assert!(
-        close,
-        "{}/{} instead of {max}/{mean}",
-        found.max_se, found.mean_se
-    );
+    let close = (found.max_se - max).abs() <= tolerance && (found.mean_se - mean).abs() <= tolerance;
+    assert!(close, "{}/{} instead of {max}/{mean}", found.max_se, found.mean_se);
 }
 
 #[test]
@@ -48,67 +43,37 @@ fn single_participation_exponential() {
     ];
     for (n, beta, i_max, i_mean, p_max, p_mean, l_max, l_mean, p_row, l_row) in table {
         let workload = exponential(n, beta);
-        check(
-            &single(&workload, &Strategy::identity(n).unwrap()),
-            i_max,
-            i_mean,
-            1e-6,
-        );
+        check(&single(&workload, &Strategy::identity(n).unwrap()), i_max, i_mean, 1e-6);
         let prefix = single(&workload, &Strategy::prefix_root(&workload));
         check(&prefix, p_max, p_mean, 1e-6);
         let aware = single(&workload, &Strategy::lr_root(&workload));
         check(&aware, l_max, l_mean, 1e-6);
-        assert_eq!(
-            (prefix.argmax_row, aware.argmax_row),
-            (p_row, l_row),
-            "n {n} beta {beta}"
-        );
+        assert_eq!((prefix.argmax_row, aware.argmax_row), (p_row, l_row), "n {n} beta {beta}");
         assert_eq!(aware.sensitivity.kind, Kind::Exact);
     }
 }
 
 #[test]
 fn sensitivities_output_and_split() {
-    for (n, expected) in [
-        (64, 1.545590),
-        (256, 1.682572),
-        (512, 1.746952),
-        (1024, 1.809020),
-        (2048, 1.869018),
-    ] {
-        let found = Strategy::prefix_root(&exponential(n, 1.0))
-            .sensitivity(Pattern::Single)
-            .unwrap();
+    for (n, expected) in [(64, 1.545590), (256, 1.682572), (512, 1.746952), (1024, 1.809020), (2048, 1.869018)] {
+        let found = Strategy::prefix_root(&exponential(n, 1.0)).sensitivity(Pattern::Single).unwrap();
         assert!((found.value - expected).abs() < 1e-6);
     }
     for (n, expected) in [(256, 1.472907), (1024, 1.613945)] {
-        let found = Strategy::lr_root(&exponential(n, 0.1))
-            .sensitivity(Pattern::Single)
-            .unwrap();
+        let found = Strategy::lr_root(&exponential(n, 0.1)).sensitivity(Pattern::Single).unwrap();
         assert!((found.value - expected).abs() < 1e-6);
     }
     for beta in [1.0, 0.5, 0.1] {
         let workload = exponential(256, beta);
-        check(
-            &single(&workload, &Strategy::output(&workload)),
-            16.0,
-            16.0,
-            1e-9,
-        );
-        check(
-            &single(&workload, &Strategy::split(&workload)),
-            2.831050,
-            2.668782,
-            1e-6,
-        );
+        check(&single(&workload, &Strategy::output(&workload)), 16.0, 16.0, 1e-9);
+        check(&single(&workload, &Strategy::split(&workload)), 2.831050, 2.668782, 1e-6);
     }
 }
 
 #[test]
 fn other_schedules() {
     type Family = fn(usize, f64) -> thalweg_private::Result<Ratios>;
-    let (linear, cosine, polynomial): (Family, Family, Family) =
-        (Ratios::linear, Ratios::cosine, Ratios::polynomial);
+    let (linear, cosine, polynomial): (Family, Family, Family) = (Ratios::linear, Ratios::cosine, Ratios::polynomial);
     #[rustfmt::skip]
     let table = [
         (linear, 0.5, 2.583999, 2.342627, 2.489312, 2.319823, 0, true),
@@ -121,12 +86,7 @@ fn other_schedules() {
     ];
     for (family, beta, p_max, p_mean, l_max, l_mean, negative, monotone) in table {
         let workload = Workload::new(family(512, beta).unwrap());
-        check(
-            &single(&workload, &Strategy::prefix_root(&workload)),
-            p_max,
-            p_mean,
-            1e-6,
-        );
+        check(&single(&workload, &Strategy::prefix_root(&workload)), p_max, p_mean, 1e-6);
         let root = Strategy::lr_root(&workload);
         check(&single(&workload, &root), l_max, l_mean, 1e-6);
         let c = root.toeplitz().unwrap();
@@ -157,23 +117,10 @@ fn multiple_epochs_banded_inverse() {
     ];
     for (beta, p, max, mean, lr_max, lr_mean, sensitivity) in table {
         let workload = exponential(781, beta);
-        check(
-            &evaluate(&workload, &Strategy::bisr(&workload, p).unwrap(), pattern).unwrap(),
-            max,
-            mean,
-            1e-5,
-        );
-        let aware = evaluate(
-            &workload,
-            &Strategy::lr_bisr(&workload, p).unwrap(),
-            pattern,
-        )
-        .unwrap();
+        check(&evaluate(&workload, &Strategy::bisr(&workload, p).unwrap(), pattern).unwrap(), max, mean, 1e-5);
+        let aware = evaluate(&workload, &Strategy::lr_bisr(&workload, p).unwrap(), pattern).unwrap();
         check(&aware, lr_max, lr_mean, 1e-5);
-        assert!(
-            (aware.sensitivity.value - sensitivity).abs() < 1e-6
-                && aware.sensitivity.kind == Kind::Exact
-        );
+        assert!((aware.sensitivity.value - sensitivity).abs() < 1e-6 && aware.sensitivity.kind == Kind::Exact);
     }
     let constant = exponential(781, 1.0);
     #[rustfmt::skip]
@@ -194,32 +141,19 @@ fn multiple_epochs_banded_inverse() {
 #[test]
 fn multiple_epochs_banded_square_root() {
     let pattern = Pattern::separated(64, 8).unwrap();
-    let errors =
-        |beta: f64, p: usize, build: fn(&Workload, usize) -> thalweg_private::Result<Strategy>| {
-            let workload = exponential(512, beta);
-            evaluate(&workload, &build(&workload, p).unwrap(), pattern).unwrap()
-        };
-    for (beta, mean) in [
-        (1.0, 18.42159),
-        (0.5, 14.99338),
-        (0.1, 10.82476),
-        (0.01, 8.26634),
-    ] {
+    let errors = |beta: f64, p: usize, build: fn(&Workload, usize) -> thalweg_private::Result<Strategy>| {
+        let workload = exponential(512, beta);
+        evaluate(&workload, &build(&workload, p).unwrap(), pattern).unwrap()
+    };
+    for (beta, mean) in [(1.0, 18.42159), (0.5, 14.99338), (0.1, 10.82476), (0.01, 8.26634)] {
         assert!((errors(beta, 4, Strategy::bisr).mean_se - mean).abs() < 1e-5);
     }
-    for (beta, max, mean) in [
-        (1.0, 12.37549, 9.63926),
-        (0.5, 8.78583, 7.74215),
-        (0.1, 5.86416, 5.63830),
-        (0.01, 5.57736, 4.50325),
-    ] {
+    for (beta, max, mean) in
+        [(1.0, 12.37549, 9.63926), (0.5, 8.78583, 7.74215), (0.1, 5.86416, 5.63830), (0.01, 5.57736, 4.50325)]
+    {
         check(&errors(beta, 64, Strategy::bsr), max, mean, 1e-5);
     }
-    for (beta, max, mean) in [
-        (0.5, 8.90811, 7.81050),
-        (0.1, 5.89945, 5.83063),
-        (0.01, 5.36867, 4.80897),
-    ] {
+    for (beta, max, mean) in [(0.5, 8.90811, 7.81050), (0.1, 5.89945, 5.83063), (0.01, 5.36867, 4.80897)] {
         check(&errors(beta, 64, Strategy::lr_bsr), max, mean, 1e-5);
     }
     let narrow = errors(1.0, 4, Strategy::bsr);
@@ -233,14 +167,8 @@ fn the_learning_rate_aware_band_wins_from_a_certain_width_on() {
     for (beta, max_p, mean_p) in [(0.5, 69, 46), (0.1, 28, 54)] {
         let workload = exponential(512, beta);
         let gains = |p: usize| {
-            let plain =
-                evaluate(&workload, &Strategy::bisr(&workload, p).unwrap(), pattern).unwrap();
-            let aware = evaluate(
-                &workload,
-                &Strategy::lr_bisr(&workload, p).unwrap(),
-                pattern,
-            )
-            .unwrap();
+            let plain = evaluate(&workload, &Strategy::bisr(&workload, p).unwrap(), pattern).unwrap();
+            let aware = evaluate(&workload, &Strategy::lr_bisr(&workload, p).unwrap(), pattern).unwrap();
             (aware.max_se < plain.max_se, aware.mean_se < plain.mean_se)
         };
         assert_eq!((2..=max_p).find(|&p| gains(p).0), Some(max_p));

@@ -103,7 +103,9 @@ impl NoiseKey {
         let mut text = std::fs::read_to_string(path).map_err(failed)?;
         let key = Self::parse(&text);
         text.zeroize();
-        key.ok_or_else(|| failed(std::io::Error::new(ErrorKind::InvalidData, "it is not a noise key (a header line and 64 hexadecimal digits)")))
+        key.ok_or_else(|| {
+            failed(std::io::Error::new(ErrorKind::InvalidData, "it is not a noise key (a header line and 64 hexadecimal digits)"))
+        })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -160,7 +162,14 @@ mod tests {
         let path = folder.path().join("secret.key");
         NoiseKey::insecure(1).write(&path).unwrap();
         let good = std::fs::read_to_string(&path).unwrap();
-        for damaged in ["", "thalweg-noise-key-1\n", &good[..good.len() - 5], &good.replace("noise", "nois"), &good.replace("69", "zz"), &good.replace("69", "é")] {
+        for damaged in [
+            "",
+            "thalweg-noise-key-1\n",
+            &good[..good.len() - 5],
+            &good.replace("noise", "nois"),
+            &good.replace("69", "zz"),
+            &good.replace("69", "é"),
+        ] {
             std::fs::write(&path, damaged).unwrap();
             assert!(NoiseKey::read(&path).is_err(), "{damaged:?}");
         }

@@ -11,13 +11,7 @@ impl Strategy {
     /// # Errors
     /// [`Error::Value`] for 0 steps.
     pub fn identity(steps: usize) -> Result<Self> {
-        Self::new(
-            Name::Identity,
-            steps,
-            Form::Inverse {
-                coefficients: vec![1.0],
-            },
-        )
+        Self::new(Name::Identity, steps, Form::Inverse { coefficients: vec![1.0] })
     }
 
     /// Output perturbation: `C = A`, `B = I`.
@@ -27,14 +21,7 @@ impl Strategy {
         if workload.is_plain() {
             let coefficients = [1.0, -1.0][..n.min(2)].to_vec();
             let scale = chi.iter().map(|chi| 1.0 / chi).collect();
-            return Self {
-                name: Name::Output,
-                steps: n,
-                form: Form::ScaledInverse {
-                    scale,
-                    coefficients,
-                },
-            };
+            return Self { name: Name::Output, steps: n, form: Form::ScaledInverse { scale, coefficients } };
         }
         // v_m = (theta_m - keep_m theta_{m-1}) / chi_m and g_m = v_m - momentum v_{m-1}.
         let (band, momentum) = (n.min(3), workload.momentum());
@@ -45,30 +32,14 @@ impl Strategy {
             [1.0 / chi[m], -keep(m) / chi[m] - before, second]
         };
         let rows = (0..n).flat_map(|m| row(m).into_iter().take(band)).collect();
-        Self {
-            name: Name::Output,
-            steps: n,
-            form: Form::InverseRows { band, rows },
-        }
+        Self { name: Name::Output, steps: n, form: Form::InverseRows { band, rows } }
     }
 
     /// `C = A_1^{1/2} D`: the root of the workload without its rates, with the rates on the columns.
     pub fn split(workload: &Workload) -> Self {
-        let scale = workload
-            .ratios()
-            .values()
-            .iter()
-            .map(|chi| 1.0 / chi)
-            .collect();
+        let scale = workload.ratios().values().iter().map(|chi| 1.0 / chi).collect();
         let coefficients = prefix_inverse_root(workload);
-        Self {
-            name: Name::Split,
-            steps: workload.steps(),
-            form: Form::ScaledInverse {
-                scale,
-                coefficients,
-            },
-        }
+        Self { name: Name::Split, steps: workload.steps(), form: Form::ScaledInverse { scale, coefficients } }
     }
 
     /// The Toeplitz square root of the workload at a constant rate: `C = toep(r)` without momentum and decay.
@@ -90,11 +61,7 @@ impl Strategy {
     /// # Errors
     /// [`Error::Value`] unless 1 <= p <= n.
     pub fn bsr(workload: &Workload, bands: usize) -> Result<Self> {
-        let c = product(
-            &scaled(&root(workload.steps()), 1.0 - workload.decay()),
-            &momentum_root(workload),
-            workload.steps(),
-        );
+        let c = product(&scaled(&root(workload.steps()), 1.0 - workload.decay()), &momentum_root(workload), workload.steps());
         Self::banded(Name::Bsr, workload, c, bands)
     }
 
@@ -103,11 +70,7 @@ impl Strategy {
     /// # Errors
     /// As [`bsr`](Self::bsr).
     pub fn lr_bsr(workload: &Workload, bands: usize) -> Result<Self> {
-        let c = product(
-            &rate_root(workload),
-            &momentum_root(workload),
-            workload.steps(),
-        );
+        let c = product(&rate_root(workload), &momentum_root(workload), workload.steps());
         Self::banded(Name::LrBsr, workload, c, bands)
     }
 
@@ -148,39 +111,21 @@ impl Strategy {
             return Err(Error::value("the factor alpha", factor, "in (0, 1]"));
         }
         let n = workload.steps();
-        let ct = product(
-            &scaled(&inverse_root(n), factor),
-            &momentum_inverse_root(workload),
-            n,
-        );
+        let ct = product(&scaled(&inverse_root(n), factor), &momentum_inverse_root(workload), n);
         Ok(Self::inverse_toeplitz(Name::AlphaTuned, workload, ct))
     }
 
     fn inverse_toeplitz(name: Name, workload: &Workload, coefficients: Vec<f64>) -> Self {
-        Self {
-            name,
-            steps: workload.steps(),
-            form: Form::Inverse { coefficients },
-        }
+        Self { name, steps: workload.steps(), form: Form::Inverse { coefficients } }
     }
 
-    fn banded(
-        name: Name,
-        workload: &Workload,
-        mut coefficients: Vec<f64>,
-        bands: usize,
-    ) -> Result<Self> {
+    fn banded(name: Name, workload: &Workload, mut coefficients: Vec<f64>, bands: usize) -> Result<Self> {
         check_bands(bands, workload.steps())?;
         coefficients.truncate(bands);
         Self::new(name, workload.steps(), Form::Direct { coefficients })
     }
 
-    fn banded_inverse(
-        name: Name,
-        workload: &Workload,
-        mut coefficients: Vec<f64>,
-        bands: usize,
-    ) -> Result<Self> {
+    fn banded_inverse(name: Name, workload: &Workload, mut coefficients: Vec<f64>, bands: usize) -> Result<Self> {
         check_bands(bands, workload.steps())?;
         coefficients.truncate(bands);
         Self::new(name, workload.steps(), Form::Inverse { coefficients })
@@ -191,11 +136,7 @@ pub(crate) fn check_bands(bands: usize, steps: usize) -> Result<()> {
     if (1..=steps).contains(&bands) {
         return Ok(());
     }
-    Err(Error::value(
-        "the number of bands",
-        bands,
-        &format!("1 to {steps}, the number of steps"),
-    ))
+    Err(Error::value("the number of bands", bands, &format!("1 to {steps}, the number of steps")))
 }
 
 fn momentum_root(workload: &Workload) -> Vec<f64> {
@@ -208,11 +149,7 @@ fn momentum_inverse_root(workload: &Workload) -> Vec<f64> {
 
 fn prefix_inverse_root(workload: &Workload) -> Vec<f64> {
     let n = workload.steps();
-    product(
-        &scaled(&inverse_root(n), 1.0 - workload.decay()),
-        &momentum_inverse_root(workload),
-        n,
-    )
+    product(&scaled(&inverse_root(n), 1.0 - workload.decay()), &momentum_inverse_root(workload), n)
 }
 
 /// The square root of the column chi (with the first ratio taken as 1), times the decay.

@@ -78,17 +78,10 @@ impl Strategy {
             return Err(Error::value("the number of steps", 0, "at least 1"));
         }
         match &form {
-            Form::Inverse { coefficients } | Form::Direct { coefficients } => {
-                check_band(coefficients, steps)?
-            }
-            Form::ScaledInverse {
-                scale,
-                coefficients,
-            } => {
+            Form::Inverse { coefficients } | Form::Direct { coefficients } => check_band(coefficients, steps)?,
+            Form::ScaledInverse { scale, coefficients } => {
                 check_band(coefficients, steps)?;
-                if scale.len() != steps
-                    || !scale.iter().all(|&value| value.is_finite() && value > 0.0)
-                {
+                if scale.len() != steps || !scale.iter().all(|&value| value.is_finite() && value > 0.0) {
                     return Err(Error::value(
                         "the row scales of the strategy",
                         format!("{} values", scale.len()),
@@ -98,10 +91,7 @@ impl Strategy {
             }
             Form::InverseRows { band, rows } => {
                 let whole = *band >= 1 && *band <= steps && rows.len() == band * steps;
-                if !whole
-                    || !rows.iter().all(|value| value.is_finite())
-                    || rows.iter().step_by(*band).any(|&d| d == 0.0)
-                {
+                if !whole || !rows.iter().all(|value| value.is_finite()) || rows.iter().step_by(*band).any(|&d| d == 0.0) {
                     return Err(Error::value(
                         "the noise matrix",
                         format!("{} values in {band} bands", rows.len()),
@@ -137,9 +127,9 @@ impl Strategy {
     /// How many vectors of the model's size the noise stream keeps, beside the one it returns.
     pub fn memory_vectors(&self) -> usize {
         match &self.form {
-            Form::Inverse { coefficients }
-            | Form::Direct { coefficients }
-            | Form::ScaledInverse { coefficients, .. } => coefficients.len() - 1,
+            Form::Inverse { coefficients } | Form::Direct { coefficients } | Form::ScaledInverse { coefficients, .. } => {
+                coefficients.len() - 1
+            }
             Form::InverseRows { band, .. } => band - 1,
             Form::Buffered { blt } => blt.buffers(),
         }
@@ -148,9 +138,7 @@ impl Strategy {
     /// The first column of C where C is a Toeplitz matrix, without trailing zeros.
     pub fn toeplitz(&self) -> Option<Vec<f64>> {
         match &self.form {
-            Form::Inverse { coefficients } if coefficients.len() == 1 => {
-                Some(vec![1.0 / coefficients[0]])
-            }
+            Form::Inverse { coefficients } if coefficients.len() == 1 => Some(vec![1.0 / coefficients[0]]),
             Form::Inverse { coefficients } => Some(coefficients::inverse(coefficients, self.steps)),
             Form::Direct { coefficients } => Some(coefficients.clone()),
             Form::Buffered { blt } => Some(blt.column(self.steps)),
@@ -176,16 +164,9 @@ impl Strategy {
             }
         };
         match &self.form {
-            Form::Inverse { coefficients } => {
-                Box::new(move |m, out| reversed(coefficients, m, 1.0, out))
-            }
-            Form::ScaledInverse {
-                scale,
-                coefficients,
-            } => Box::new(move |m, out| reversed(coefficients, m, scale[m], out)),
-            Form::InverseRows { band, rows } => {
-                Box::new(move |m, out| reversed(&rows[m * band..(m + 1) * band], m, 1.0, out))
-            }
+            Form::Inverse { coefficients } => Box::new(move |m, out| reversed(coefficients, m, 1.0, out)),
+            Form::ScaledInverse { scale, coefficients } => Box::new(move |m, out| reversed(coefficients, m, scale[m], out)),
+            Form::InverseRows { band, rows } => Box::new(move |m, out| reversed(&rows[m * band..(m + 1) * band], m, 1.0, out)),
             Form::Direct { coefficients } => {
                 let ct = coefficients::inverse(coefficients, self.steps);
                 Box::new(move |m, out| reversed(&ct, m, 1.0, out))
@@ -205,39 +186,20 @@ impl Strategy {
         let pattern = pattern.checked()?;
         if let Some(c) = self.toeplitz() {
             if c.iter().any(|value| !value.is_finite()) {
-                return Err(Error::unsuitable(
-                    self.name,
-                    "its strategy matrix overflows; use fewer steps or other coefficients",
-                ));
+                return Err(Error::unsuitable(self.name, "its strategy matrix overflows; use fewer steps or other coefficients"));
             }
             return Ok(sensitivity::of_toeplitz(&c, self.steps, pattern));
         }
-        if let (
-            Form::ScaledInverse {
-                scale,
-                coefficients,
-            },
-            1,
-        ) = (&self.form, pattern.at_most(self.steps))
-        {
-            return Ok(Sensitivity::exact(largest_scaled_column(
-                &coefficients::inverse(coefficients, self.steps),
-                scale,
-            )));
+        if let (Form::ScaledInverse { scale, coefficients }, 1) = (&self.form, pattern.at_most(self.steps)) {
+            return Ok(Sensitivity::exact(largest_scaled_column(&coefficients::inverse(coefficients, self.steps), scale)));
         }
         if self.steps > LARGEST_DENSE {
             return Err(Error::unsuitable(
                 self.name,
-                format!(
-                    "its sensitivity for {pattern} needs an n x n matrix, kept for at most {LARGEST_DENSE} steps"
-                ),
+                format!("its sensitivity for {pattern} needs an n x n matrix, kept for at most {LARGEST_DENSE} steps"),
             ));
         }
-        Ok(sensitivity::of_gram(
-            &gram(&self.matrix(), self.steps),
-            self.steps,
-            pattern,
-        ))
+        Ok(sensitivity::of_gram(&gram(&self.matrix(), self.steps), self.steps, pattern))
     }
 
     /// C itself, row-major, n x n.
@@ -252,11 +214,7 @@ impl Strategy {
             let (above, current) = matrix.split_at_mut(m * n);
             let current = &mut current[..=m];
             current[m] = 1.0;
-            for (t, &entry) in row[..m]
-                .iter()
-                .enumerate()
-                .filter(|(_, entry)| **entry != 0.0)
-            {
+            for (t, &entry) in row[..m].iter().enumerate().filter(|(_, entry)| **entry != 0.0) {
                 for (current, above) in current[..=t].iter_mut().zip(&above[t * n..]) {
                     *current -= entry * above;
                 }
@@ -272,11 +230,7 @@ pub(crate) const LARGEST_DENSE: usize = 2048;
 
 fn check_band(coefficients: &[f64], steps: usize) -> Result<()> {
     if coefficients.is_empty() || coefficients.len() > steps {
-        return Err(Error::value(
-            "the number of bands",
-            coefficients.len(),
-            &format!("1 to {steps}, the number of steps"),
-        ));
+        return Err(Error::value("the number of bands", coefficients.len(), &format!("1 to {steps}, the number of steps")));
     }
     if coefficients.iter().any(|value| !value.is_finite()) || coefficients[0] <= 0.0 {
         return Err(Error::value(
@@ -319,11 +273,7 @@ mod tests {
 
     #[test]
     fn matrix_and_noise_rows_are_inverse() {
-        let workload = Workload::new(Ratios::cosine(9, 0.2).unwrap())
-            .with_momentum(0.6)
-            .unwrap()
-            .with_decay(0.1)
-            .unwrap();
+        let workload = Workload::new(Ratios::cosine(9, 0.2).unwrap()).with_momentum(0.6).unwrap().with_decay(0.1).unwrap();
         let blt = Blt::new(vec![0.3, 0.1], vec![0.9, 0.5]).unwrap();
         let strategies = [
             Strategy::output(&workload),
@@ -342,11 +292,7 @@ mod tests {
                 for t in 0..9 {
                     let product: f64 = (0..=m).map(|k| row[k] * c[k * 9 + t]).sum();
                     let expected = if t == m { 1.0 } else { 0.0 };
-                    assert!(
-                        (product - expected).abs() < 1e-12,
-                        "{} {m} {t}: {product}",
-                        strategy.name()
-                    );
+                    assert!((product - expected).abs() < 1e-12, "{} {m} {t}: {product}", strategy.name());
                 }
             }
         }
@@ -354,57 +300,21 @@ mod tests {
 
     #[test]
     fn output_is_the_workload_itself() {
-        let workload = Workload::new(Ratios::linear(6, 0.3).unwrap())
-            .with_momentum(0.5)
-            .unwrap()
-            .with_decay(0.2)
-            .unwrap();
-        for (found, expected) in Strategy::output(&workload)
-            .matrix()
-            .iter()
-            .zip(workload.matrix())
-        {
+        let workload = Workload::new(Ratios::linear(6, 0.3).unwrap()).with_momentum(0.5).unwrap().with_decay(0.2).unwrap();
+        for (found, expected) in Strategy::output(&workload).matrix().iter().zip(workload.matrix()) {
             assert!((found - expected).abs() < 1e-13);
         }
     }
 
     #[test]
     fn bad_forms_are_refused() {
-        let toeplitz = |coefficients: &[f64]| {
-            Strategy::new(
-                Name::Bisr,
-                3,
-                Form::Inverse {
-                    coefficients: coefficients.to_vec(),
-                },
-            )
-        };
+        let toeplitz = |coefficients: &[f64]| Strategy::new(Name::Bisr, 3, Form::Inverse { coefficients: coefficients.to_vec() });
         assert!(toeplitz(&[]).is_err());
         assert!(toeplitz(&[1.0; 4]).is_err());
         assert!(toeplitz(&[0.0, 1.0]).is_err());
         assert!(toeplitz(&[1.0, f64::NAN]).is_err());
-        assert!(
-            Strategy::new(
-                Name::Dense,
-                2,
-                Form::InverseRows {
-                    band: 2,
-                    rows: vec![1.0, 0.0, 0.0, 1.0]
-                }
-            )
-            .is_err()
-        );
-        assert!(
-            Strategy::new(
-                Name::Split,
-                2,
-                Form::ScaledInverse {
-                    scale: vec![1.0],
-                    coefficients: vec![1.0]
-                }
-            )
-            .is_err()
-        );
+        assert!(Strategy::new(Name::Dense, 2, Form::InverseRows { band: 2, rows: vec![1.0, 0.0, 0.0, 1.0] }).is_err());
+        assert!(Strategy::new(Name::Split, 2, Form::ScaledInverse { scale: vec![1.0], coefficients: vec![1.0] }).is_err());
     }
 
     #[test]

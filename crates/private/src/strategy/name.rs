@@ -93,17 +93,10 @@ impl std::str::FromStr for Name {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL
-            .into_iter()
-            .find(|name| name.as_str() == text)
-            .ok_or_else(|| {
-                let names = Self::ALL.map(Self::as_str).join(", ");
-                Error::value(
-                    "the mechanism",
-                    format!("{text:?}"),
-                    &format!("one of {names}"),
-                )
-            })
+        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            Error::value("the mechanism", format!("{text:?}"), &format!("one of {names}"))
+        })
     }
 }
 
@@ -117,12 +110,6 @@ mod tests {
             assert_eq!(name.to_string().parse::<Name>().unwrap(), name);
             assert_eq!(serde_json::to_string(&name).unwrap(), format!("\"{name}\""));
         }
-        assert!(
-            "sgd"
-                .parse::<Name>()
-                .unwrap_err()
-                .to_string()
-                .contains("lr-root")
-        );
+        assert!("sgd".parse::<Name>().unwrap_err().to_string().contains("lr-root"));
     }
 }
