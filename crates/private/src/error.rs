@@ -55,7 +55,7 @@ pub enum Error {
     /// A gradient norm that is not a finite number.
     #[error(
         "the gradient norm of unit {unit} in the batch is {norm}, so its contribution has no bound; \
-         find the cause (the rate, the data), or count such units as zero by choosing NonFinite::CountAsZero"
+         find the cause: often the rate, or a value in the data"
     )]
     NonFiniteNorm {
         /// The unit's place in its shard.

@@ -99,7 +99,7 @@ struct Ziggurat {
 }
 
 /// Where the tail begins, and the area of a layer.
-const TAIL: f64 = 3.654_152_885_361_008_8;
+const TAIL: f64 = 3.654_152_885_361_009;
 const AREA: f64 = 0.004_928_673_233_974_655;
 
 static TABLES: LazyLock<Ziggurat> = LazyLock::new(Ziggurat::new);

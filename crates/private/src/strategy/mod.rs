@@ -49,6 +49,9 @@ pub enum Form {
     },
 }
 
+/// Writes row m of a lower-triangular matrix into a slice of length m+1.
+pub(crate) type RowWriter<'a> = Box<dyn FnMut(usize, &mut [f64]) + 'a>;
+
 /// A named noise strategy for a fixed number of steps.
 ///
 /// ```
@@ -156,7 +159,7 @@ impl Strategy {
     }
 
     /// Writes the rows of `C^{-1}` one after the other: `write(m, out)` fills `out[0..=m]`.
-    pub(crate) fn noise_rows(&self) -> Box<dyn FnMut(usize, &mut [f64]) + '_> {
+    pub(crate) fn noise_rows(&self) -> RowWriter<'_> {
         let reversed = |ct: &[f64], m: usize, factor: f64, out: &mut [f64]| {
             out.fill(0.0);
             for (out, ct) in out[..=m].iter_mut().rev().zip(ct) {

@@ -1,0 +1,233 @@
+//! Private training at the guard's seam: clip where the examples are, add correlated noise to the sum.
+
+use serde::{Deserialize, Serialize};
+use thalweg_descent::state::{decode, encode};
+use thalweg_descent::{Contributions, Disclosure, Error as DescentError, Guard, Participation, Record, Stateful, Weights};
+
+use crate::error::Error;
+use crate::noise::{Gaussian, Memory, NoiseKey, NoiseStream};
+use crate::plan::{PlanSummary, PrivacyPlan};
+
+/// Releases `(sum of clipped gradients + noise) / expected batch` in each step, each step once.
+///
+/// Observers see what is released and nothing else: losses on the batch, its size and norms are withheld, since no accountant has
+/// counted them. The saved state is the next step and the plan's fingerprint; neither key nor noise is in it.
+#[derive(Debug)]
+pub struct PrivateGuard {
+    plan: PrivacyPlan,
+    key: NoiseKey,
+    next: u64,
+    stream: Option<NoiseStream>,
+}
+
+/// What a resumed guard must find again.
+#[derive(Serialize, Deserialize)]
+struct Memo {
+    next: u64,
+    plan: String,
+}
+
+impl PrivateGuard {
+    pub(crate) fn new(plan: PrivacyPlan, key: NoiseKey) -> Self {
+        Self { plan, key, next: 0, stream: None }
+    }
+
+    /// The facts of the plan.
+    pub fn summary(&self) -> PlanSummary {
+        self.plan.summary()
+    }
+
+    /// Takes the noise stream for vectors of that length, at the next step.
+    fn take_stream(&mut self, len: usize) -> Result<NoiseStream, Error> {
+        if let Some(stream) = self.stream.take() {
+            return Ok(stream);
+        }
+        let mut stream = NoiseStream::new(&self.plan.strategy, len, Gaussian::new(self.key.clone()), Memory::default())?;
+        // A resumed run draws its past again from the key, so that no noise has to lie in a checkpoint.
+        let mut past = vec![0.0; if self.next > 0 { len } else { 0 }];
+        for _ in 0..self.next {
+            stream.add_next(0.0, &mut past)?;
+        }
+        Ok(stream)
+    }
+
+    /// Names the plan; two plans of one name have the same strategy and the same noise.
+    fn fingerprint(&self) -> String {
+        format!("{:?} batch {}", self.plan.summary(), self.plan.expected_batch)
+    }
+}
+
+impl Stateful for PrivateGuard {
+    fn save(&self) -> Vec<u8> {
+        encode(&Memo { next: self.next, plan: self.fingerprint() })
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), DescentError> {
+        let memo: Memo = decode("the private guard", state)?;
+        if memo.plan != self.fingerprint() {
+            return Err(Error::state("it was saved under another mechanism, guarantee, clip norm or batch size").into());
+        }
+        self.next = memo.next;
+        self.stream = None;
+        Ok(())
+    }
+}
+
+impl Guard<f32> for PrivateGuard {
+    fn admit(&mut self, participation: &Participation, steps: u64) -> Result<(), DescentError> {
+        let summary = self.plan.summary();
+        let refused =
+            |reason: String| Err(DescentError::Refused { guard: format!("the mechanism {}", summary.mechanism), reason });
+        if *participation != summary.participation {
+            return refused(format!(
+                "its noise is calibrated for other batches ({}) than the run draws ({participation}); plan for those",
+                summary.participation
+            ));
+        }
+        if steps > summary.steps {
+            return refused(format!("its noise covers {} steps and the run takes {steps}; plan for that many", summary.steps));
+        }
+        Ok(())
+    }
+
+    fn disclosure(&self) -> Disclosure {
+        Disclosure::ReleasedOnly
+    }
+
+    fn weigh(&self, contributions: &mut dyn Contributions<f32>) -> Result<Weights, DescentError> {
+        let norms = contributions.squared_norms()?;
+        Ok(self.plan.clip.weights(&norms)?)
+    }
+
+    fn release(&mut self, step: u64, _units: usize, sum: &mut [f32], _record: &mut Record) -> Result<(), DescentError> {
+        if step != self.next {
+            return Err(Error::OutOfTurn { asked: step, next: self.next }.into());
+        }
+        let std = self.plan.sum_std();
+        let mut stream = self.take_stream(sum.len())?;
+        stream.add_next(std as f32, sum)?;
+        self.stream = Some(stream);
+        let share = (1.0 / self.plan.expected_batch) as f32;
+        sum.iter_mut().for_each(|value| *value *= share);
+        self.next += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_descent::{Result, SquaredNorms};
+
+    use super::*;
+    use crate::strategy::Name;
+    use crate::workload::{Ratios, Workload};
+
+    const FIXED: Participation = Participation::Separated { separation: 4, at_most: 3 };
+
+    fn guard(mechanism: Name) -> PrivateGuard {
+        let workload = Workload::new(Ratios::exponential(12, 0.1).unwrap());
+        let plan = PrivacyPlan::new(2.0, 1e-5, mechanism, workload, FIXED).with_expected_batch(10.0).build().unwrap();
+        plan.guard(&NoiseKey::insecure(5))
+    }
+
+    fn release(guard: &mut PrivateGuard, step: u64) -> Result<[f32; 3]> {
+        let mut sum = [1.0, 2.0, 3.0];
+        guard.release(step, 7, &mut sum, &mut Record::default())?;
+        Ok(sum)
+    }
+
+    #[test]
+    fn a_resumed_guard_replays_the_same_noise_and_never_draws_afresh() {
+        for mechanism in [Name::Identity, Name::PrefixRoot, Name::LrRoot, Name::Bisr, Name::Bsr] {
+            let mut whole = guard(mechanism);
+            let all: Vec<[f32; 3]> = (0..12).map(|step| release(&mut whole, step).unwrap()).collect();
+            let mut first = guard(mechanism);
+            for step in 0..5 {
+                release(&mut first, step).unwrap();
+            }
+            let saved = first.save();
+            for _ in 0..2 {
+                let mut resumed = guard(mechanism);
+                resumed.restore(&saved).unwrap();
+                for step in 5..12 {
+                    assert_eq!(release(&mut resumed, step).unwrap(), all[step as usize], "{mechanism}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn steps_out_of_turn_past_the_end_and_foreign_states_are_refused() {
+        let mut guard_ = guard(Name::LrRoot);
+        assert!(release(&mut guard_, 1).is_err());
+        release(&mut guard_, 0).unwrap();
+        assert!(release(&mut guard_, 0).is_err(), "a step released twice");
+        for step in 1..12 {
+            release(&mut guard_, step).unwrap();
+        }
+        assert!(release(&mut guard_, 12).is_err(), "a step that no noise covers");
+        assert!(guard(Name::PrefixRoot).restore(&guard_.save()).is_err());
+        assert!(guard(Name::LrRoot).restore(b"nonsense").is_err());
+    }
+
+    #[test]
+    fn neither_key_nor_noise_is_saved_or_shown() {
+        let key = NoiseKey::generate().unwrap();
+        let workload = Workload::new(Ratios::constant(12).unwrap());
+        let plan = PrivacyPlan::new(2.0, 1e-5, Name::PrefixRoot, workload, FIXED).with_expected_batch(10.0).build().unwrap();
+        let mut guard = plan.guard(&key);
+        let empty = guard.save();
+        let released = release(&mut guard, 0).unwrap();
+        let saved = guard.save();
+        assert_eq!(saved.len(), empty.len(), "the state does not grow with the noise");
+        let noise = (released[0] * 10.0 - 1.0).to_le_bytes();
+        for secret in [&key.bytes()[..8], &noise[..]] {
+            assert!(!saved.windows(secret.len()).any(|window| window == secret));
+        }
+        let shown = format!("{guard:?}");
+        assert!(shown.contains("NoiseKey { .. }"), "{shown}");
+    }
+
+    #[test]
+    fn other_batches_and_more_steps_are_refused_with_the_reason() {
+        let mut guard = guard(Name::LrRoot);
+        guard.admit(&FIXED, 12).unwrap();
+        for (participation, steps, part) in [
+            (FIXED, 13, "13"),
+            (Participation::Separated { separation: 3, at_most: 4 }, 12, "calibrated"),
+            (Participation::Shuffled { at_most: 3 }, 12, "shuffled"),
+            (Participation::DataDependent { how: "a coreset".to_owned() }, 12, "a coreset"),
+            (Participation::Poisson { rate: 0.1 }, 12, "Poisson"),
+        ] {
+            let error = guard.admit(&participation, steps).unwrap_err();
+            assert!(matches!(error, DescentError::Refused { .. }) && error.to_string().contains(part), "{error}");
+        }
+        assert_eq!(guard.disclosure(), Disclosure::ReleasedOnly);
+    }
+
+    /// Units with gradients (3, 4) and (0.3, 0.4).
+    struct TwoUnits;
+
+    impl Contributions<f32> for TwoUnits {
+        fn units(&self) -> usize {
+            2
+        }
+        fn losses(&self) -> &[f64] {
+            &[0.0, 0.0]
+        }
+        fn squared_norms(&mut self) -> Result<SquaredNorms> {
+            Ok(SquaredNorms::new(1, vec![25.0, 0.25]))
+        }
+        fn add_weighted_sum(self: Box<Self>, _: &Weights, _: &mut [f32]) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn units_are_clipped_and_an_empty_batch_still_gets_noise() {
+        assert_eq!(guard(Name::LrRoot).weigh(&mut TwoUnits).unwrap(), Weights::PerUnit(vec![0.2, 1.0]));
+        let mut sum = [0.0; 4];
+        guard(Name::LrRoot).release(0, 0, &mut sum, &mut Record::default()).unwrap();
+        assert!(sum.iter().all(|value| *value != 0.0));
+    }
+}

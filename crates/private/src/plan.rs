@@ -1,0 +1,267 @@
+//! From a person's wishes to noise: the guarantee, the mechanism, and what it costs.
+
+use serde::{Deserialize, Serialize};
+use thalweg_descent::Participation;
+
+use crate::accountant::{Neighbours, gaussian, poisson::Poisson};
+use crate::clip::Clip;
+use crate::error::{Error, Result, positive};
+use crate::evaluation::evaluate;
+use crate::guard::PrivateGuard;
+use crate::noise::NoiseKey;
+use crate::pattern::Pattern;
+use crate::sensitivity::Kind;
+use crate::strategy::{Name, Strategy};
+use crate::workload::Workload;
+
+/// The bandwidth of banded mechanisms where none is asked for.
+const BANDS: usize = 16;
+
+/// What is wished for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanBuilder {
+    epsilon: f64,
+    delta: f64,
+    mechanism: Name,
+    workload: Workload,
+    participation: Participation,
+    bands: Option<usize>,
+    clip: f64,
+    expected_batch: f64,
+}
+
+/// A mechanism with its noise calibrated: what a [`PrivateGuard`] does, and what is told of it.
+#[derive(Clone, Debug)]
+pub struct PrivacyPlan {
+    pub(crate) strategy: Strategy,
+    pub(crate) clip: Clip,
+    pub(crate) expected_batch: f64,
+    summary: PlanSummary,
+}
+
+/// The facts of a plan, for a report; nothing in it is secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanSummary {
+    /// The mechanism.
+    pub mechanism: Name,
+    /// The bound epsilon.
+    pub epsilon: f64,
+    /// The bound delta.
+    pub delta: f64,
+    /// What a neighbouring data set is.
+    pub neighbours: Neighbours,
+    /// How examples take part.
+    pub participation: Participation,
+    /// The accountant that found the noise.
+    pub accountant: String,
+    /// Steps covered.
+    pub steps: u64,
+    /// sigma: the standard deviation of the noise over sensitivity times clip norm.
+    pub noise_multiplier: f64,
+    /// The sensitivity of the strategy, for clip norm 1.
+    pub sensitivity: f64,
+    /// Whether that is exact or an upper bound.
+    pub sensitivity_kind: Kind,
+    /// The clip norm zeta.
+    pub clip: f64,
+    /// The standard deviation of the fresh vectors z behind one coordinate of the averaged update.
+    pub noise_std: f64,
+    /// The root of the worst iterate's expected squared error, in units of sigma zeta.
+    pub max_se: f64,
+    /// The row of that worst iterate, from 1.
+    pub argmax_row: usize,
+    /// The root of the mean squared error over iterates, in units of sigma zeta.
+    pub mean_se: f64,
+    /// Vectors of the model's size that the noise keeps in memory.
+    pub memory_vectors: usize,
+}
+
+impl PrivacyPlan {
+    /// Begins a plan: (epsilon, delta), the mechanism, the linear map that the optimiser computes, and how examples take part.
+    #[expect(clippy::new_ret_no_self, reason = "a plan is built step by step")]
+    pub fn new(epsilon: f64, delta: f64, mechanism: Name, workload: Workload, participation: Participation) -> PlanBuilder {
+        PlanBuilder { epsilon, delta, mechanism, workload, participation, bands: None, clip: 1.0, expected_batch: 1.0 }
+    }
+
+    /// The facts.
+    pub fn summary(&self) -> PlanSummary {
+        self.summary.clone()
+    }
+
+    /// The guard that carries the plan out with the noise of this key.
+    pub fn guard(&self, key: &NoiseKey) -> PrivateGuard {
+        PrivateGuard::new(self.clone(), key.clone())
+    }
+
+    /// The standard deviation of the fresh vectors in the sum, before it is divided by the expected batch.
+    pub(crate) fn sum_std(&self) -> f64 {
+        self.summary.noise_multiplier * self.summary.sensitivity * self.clip.norm()
+    }
+}
+
+impl PlanBuilder {
+    /// The bandwidth, for the mechanisms that have one; 16 otherwise.
+    #[must_use]
+    pub fn with_bands(mut self, bands: Option<usize>) -> Self {
+        self.bands = bands;
+        self
+    }
+
+    /// The clip norm zeta; 1 otherwise.
+    #[must_use]
+    pub fn with_clip(mut self, clip: f64) -> Self {
+        self.clip = clip;
+        self
+    }
+
+    /// The public expected batch size, by which the noisy sum is divided; never the realised one, which is private.
+    #[must_use]
+    pub fn with_expected_batch(mut self, examples: f64) -> Self {
+        self.expected_batch = examples;
+        self
+    }
+
+    /// Builds the strategy and calibrates its noise.
+    ///
+    /// # Errors
+    /// [`Error::Value`] naming what is out of range; [`Error::Unsuitable`] when the mechanism does not cover the participation;
+    /// [`Error::Unreachable`].
+    pub fn build(self) -> Result<PrivacyPlan> {
+        let clip = Clip::to(self.clip)?;
+        let expected_batch = positive("the expected batch size", self.expected_batch)?;
+        let strategy = self.strategy()?;
+        let noise = self.calibrate(&strategy)?;
+        let evaluation = evaluate(&self.workload, &strategy, noise.pattern)?;
+        let summary = PlanSummary {
+            mechanism: self.mechanism,
+            epsilon: self.epsilon,
+            delta: self.delta,
+            neighbours: noise.neighbours,
+            participation: self.participation,
+            accountant: noise.accountant.to_owned(),
+            steps: strategy.steps() as u64,
+            noise_multiplier: noise.sigma,
+            sensitivity: evaluation.sensitivity.value,
+            sensitivity_kind: evaluation.sensitivity.kind,
+            clip: clip.norm(),
+            noise_std: noise.sigma * evaluation.sensitivity.value * clip.norm() / expected_batch,
+            max_se: evaluation.max_se,
+            argmax_row: evaluation.argmax_row,
+            mean_se: evaluation.mean_se,
+            memory_vectors: strategy.memory_vectors(),
+        };
+        Ok(PrivacyPlan { strategy, clip, expected_batch, summary })
+    }
+
+    fn strategy(&self) -> Result<Strategy> {
+        let (workload, steps) = (&self.workload, self.workload.steps());
+        let bands = self.bands.unwrap_or(BANDS).min(steps);
+        match self.mechanism {
+            Name::Identity => Strategy::identity(steps),
+            Name::Output => Ok(Strategy::output(workload)),
+            Name::PrefixRoot => Ok(Strategy::prefix_root(workload)),
+            Name::Split => Ok(Strategy::split(workload)),
+            Name::LrRoot => Ok(Strategy::lr_root(workload)),
+            Name::Bsr => Strategy::bsr(workload, bands),
+            Name::LrBsr => Strategy::lr_bsr(workload, bands),
+            Name::Bisr => Strategy::bisr(workload, bands),
+            Name::LrBisr => Strategy::lr_bisr(workload, bands),
+            Name::LambdaCgd => Strategy::lambda_cgd(steps, 0.9),
+            Name::AlphaTuned | Name::Bandmf | Name::Bandinvmf | Name::Blt | Name::Dense => Err(Error::unsuitable(
+                self.mechanism,
+                "its optimiser is not built in yet; the closed forms are identity, output, prefix-root, split, lr-root, bsr, lr-bsr, \
+                 bisr, lr-bisr and lambda-cgd",
+            )),
+        }
+    }
+
+    fn calibrate(&self, strategy: &Strategy) -> Result<Calibration> {
+        let steps = strategy.steps();
+        match self.participation {
+            Participation::Separated { separation, at_most } => {
+                let in_range = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+                let pattern = Pattern::separated(in_range(separation), in_range(at_most))?;
+                let sigma = gaussian::sigma(self.epsilon, self.delta)?;
+                let accountant = "analytic Gaussian, exact";
+                Ok(Calibration { sigma, pattern, neighbours: Neighbours::ZeroOut, accountant })
+            }
+            Participation::Poisson { rate } if strategy.is_identity() => {
+                let sigma = Poisson::calibrate(rate, steps as u64, self.epsilon, self.delta)?;
+                let accountant = "privacy-loss distribution of Poisson sampling, pessimistic";
+                // Sampling is in the accountant: each step is a mechanism of sensitivity 1.
+                Ok(Calibration { sigma, pattern: Pattern::Single, neighbours: Neighbours::AddRemove, accountant })
+            }
+            Participation::Poisson { .. } => Err(Error::unsuitable(
+                self.mechanism,
+                "under Poisson sampling an example may take part in any steps, which correlated noise of this kind does not cover; \
+                 use fixed-order batches, or the mechanism identity",
+            )),
+            _ => Err(Error::unsuitable(
+                self.mechanism,
+                format!(
+                    "its accounting covers fixed-order batches and, for identity, Poisson sampling; here the batches are: {}",
+                    self.participation
+                ),
+            )),
+        }
+    }
+}
+
+struct Calibration {
+    sigma: f64,
+    pattern: Pattern,
+    neighbours: Neighbours,
+    accountant: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Ratios;
+
+    fn plan(mechanism: Name, participation: Participation) -> Result<PrivacyPlan> {
+        let workload = Workload::new(Ratios::exponential(100, 0.1)?);
+        PrivacyPlan::new(2.0, 1e-5, mechanism, workload, participation).with_clip(0.5).with_expected_batch(20.0).build()
+    }
+
+    const FIXED: Participation = Participation::Separated { separation: 25, at_most: 4 };
+
+    #[test]
+    fn noise_is_sigma_times_sensitivity_times_clip_over_the_public_batch() {
+        for mechanism in [Name::Identity, Name::PrefixRoot, Name::LrRoot, Name::Bisr] {
+            let summary = plan(mechanism, FIXED).unwrap().summary();
+            assert!((summary.noise_multiplier - 1.99381245).abs() < 1e-6);
+            let expected = summary.noise_multiplier * summary.sensitivity * 0.5 / 20.0;
+            assert!((summary.noise_std - expected).abs() < 1e-15);
+            assert!(summary.sensitivity >= 2.0 - 1e-12, "{mechanism}: {}", summary.sensitivity);
+        }
+        assert!((plan(Name::Identity, FIXED).unwrap().summary().sensitivity - 2.0).abs() < 1e-12, "sqrt(4) participations");
+    }
+
+    #[test]
+    fn sampling_is_counted_for_identity_and_refused_for_correlated_noise() {
+        let poisson = Participation::Poisson { rate: 0.01 };
+        let sampled = plan(Name::Identity, poisson.clone()).unwrap().summary();
+        assert_eq!((sampled.sensitivity, sampled.neighbours), (1.0, Neighbours::AddRemove));
+        assert!(sampled.noise_multiplier < 1.0, "amplified: {}", sampled.noise_multiplier);
+        let error = plan(Name::LrRoot, poisson).unwrap_err().to_string();
+        assert!(error.contains("fixed-order"), "{error}");
+        for other in [Participation::Shuffled { at_most: 3 }, Participation::Everyone, Participation::NoUnits] {
+            assert!(plan(Name::Identity, other).is_err());
+        }
+    }
+
+    #[test]
+    fn wishes_out_of_range_are_named() {
+        let workload = || Workload::new(Ratios::constant(10).unwrap());
+        let build = |epsilon: f64, delta: f64, clip: f64, batch: f64| {
+            let plan = PrivacyPlan::new(epsilon, delta, Name::LrRoot, workload(), FIXED);
+            plan.with_clip(clip).with_expected_batch(batch).build().unwrap_err().to_string()
+        };
+        assert!(build(0.0, 1e-5, 1.0, 1.0).contains("epsilon"));
+        assert!(build(1.0, 1.0, 1.0, 1.0).contains("delta"));
+        assert!(build(1.0, 1e-5, f64::NAN, 1.0).contains("clip"));
+        assert!(build(1.0, 1e-5, 1.0, 0.0).contains("batch"));
+        assert!(plan(Name::Dense, FIXED).unwrap_err().to_string().contains("lr-root"));
+    }
+}
