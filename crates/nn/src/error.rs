@@ -106,7 +106,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn config(what: &str, field: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
+    pub(crate) fn config(what: &str, field: &'static str, value: impl std::fmt::Display, expected: impl Into<String>) -> Self {
         Self::Config { what: what.to_owned(), field, value: value.to_string(), expected: expected.into() }
     }
 

@@ -98,9 +98,7 @@ fn inner([left, right]: &[Rows<'_>; 2], [other_left, other_right]: &[Rows<'_>; 2
         (Rows::OneHot(left), Rows::OneHot(other_left)) => {
             sum_over(right_gram, columns, |t, s| f64::from(u8::from(left[t] == other_left[s])))
         }
-        (Rows::Dense(left), Rows::OneHot(ids)) => {
-            sum_over(right_gram, columns, |t, s| f64::from(left.entry(t, ids[s] as usize)))
-        }
+        (Rows::Dense(left), Rows::OneHot(ids)) => sum_over(right_gram, columns, |t, s| f64::from(left.entry(t, ids[s] as usize))),
         (Rows::OneHot(ids), Rows::Dense(other_left)) => {
             sum_over(right_gram, columns, |t, s| f64::from(other_left.entry(s, ids[t] as usize)))
         }

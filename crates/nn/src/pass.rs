@@ -45,7 +45,7 @@ pub(crate) enum Place {
 #[derive(Debug)]
 enum Mode {
     Plain,
-    Tapped { units: usize, anchor: Tensor<1>, uses: RefCell<Vec<(Vec<Use>, Tap)>> },
+    Tapped { units: usize, anchor: Box<Tensor<1>>, uses: RefCell<Vec<(Vec<Use>, Tap)>> },
     Tracked { leaves: RefCell<BTreeMap<BlockId, Tensor<1>>> },
 }
 
@@ -76,7 +76,7 @@ impl<'a> Pass<'a> {
     ) -> Result<Self> {
         Self::new(layout, parameters, device, place, |device| Mode::Tapped {
             units,
-            anchor: Tensor::zeros([1], device).autodiff().require_grad(),
+            anchor: Box::new(Tensor::zeros([1], device).autodiff().require_grad()),
             uses: RefCell::default(),
         })
     }
@@ -149,11 +149,7 @@ impl<'a> Pass<'a> {
     ///
     /// # Errors
     /// When the input's rows cannot be divided among the units.
-    pub(crate) fn uses<const D: usize>(
-        &self,
-        input: &Tensor<D>,
-        uses: impl FnOnce(FlexTensor) -> Vec<Use>,
-    ) -> Result<Vec<Use>> {
+    pub(crate) fn uses<const D: usize>(&self, input: &Tensor<D>, uses: impl FnOnce(FlexTensor) -> Vec<Use>) -> Result<Vec<Use>> {
         let Mode::Tapped { units, .. } = &self.mode else { return Ok(Vec::new()) };
         let dims = input.dims();
         let input = match self.place {
@@ -186,7 +182,7 @@ impl<'a> Pass<'a> {
         let Mode::Tapped { uses, .. } = &self.mode else { return output };
         let dims = output.dims();
         let zeros = Tensor::<1>::zeros([dims.iter().product::<usize>()], &self.device()).autodiff().require_grad();
-        uses.borrow_mut().push((used, Tap::Zeros(zeros.clone())));
+        uses.borrow_mut().push((used, Tap::Zeros(Box::new(zeros.clone()))));
         output + zeros.reshape(dims)
     }
 

@@ -44,7 +44,7 @@ pub(crate) enum Tap {
     /// Our own operations leave it there.
     Sink(Sink),
     /// A tensor of zeros was added to the output: its gradient is delta.
-    Zeros(Tensor<1>),
+    Zeros(Box<Tensor<1>>),
 }
 
 impl Tap {

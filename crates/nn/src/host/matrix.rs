@@ -32,13 +32,7 @@ impl<'a, F> Matrix<'a, F> {
 
     /// The same entries with rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
+        Self { rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride, ..self }
     }
 
     /// One row of a matrix whose rows are contiguous.
@@ -91,6 +85,7 @@ pub(crate) enum Target {
 }
 
 /// `c += scale a b`, or `c = scale a b`; on the calling thread.
+#[expect(clippy::needless_pass_by_value, reason = "the target is used up: a mutable view")]
 pub(crate) fn multiply<F: Real>(scale: F, a: Matrix<'_, F>, b: Matrix<'_, F>, c: MatrixMut<'_, F>, target: Target) {
     assert_eq!((a.rows, a.columns, b.columns), (c.rows, b.rows, c.columns), "shapes of a matrix product do not fit");
     let one = F::from_f64(1.0);

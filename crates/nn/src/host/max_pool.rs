@@ -34,10 +34,15 @@ impl MaxPool {
         let images = F::slice(input);
         let planes = dims[0] * dims[1];
         let mut pairs = vec![(F::default(), 0u16); planes * tall * wide];
-        for_each_unit(&mut pairs, tall * wide, || (), |(), plane, pairs| {
-            let image = &images[plane * self.height * self.width..(plane + 1) * self.height * self.width];
-            self.pool_plane(image, pairs);
-        });
+        for_each_unit(
+            &mut pairs,
+            tall * wide,
+            || (),
+            |(), plane, pairs| {
+                let image = &images[plane * self.height * self.width..(plane + 1) * self.height * self.width];
+                self.pool_plane(image, pairs);
+            },
+        );
         self.winners = pairs.iter().map(|(_, winner)| *winner).collect();
         F::tensor(pairs.into_iter().map(|(value, _)| value).collect(), Shape::from([dims[0], dims[1], tall, wide]))
     }
@@ -63,14 +68,19 @@ impl MaxPool {
         let deltas = F::slice(delta);
         let plane_size = self.height * self.width;
         let mut gradient = vec![F::default(); dims[0] * dims[1] * plane_size];
-        for_each_unit(&mut gradient, plane_size, || (), |(), plane, gradient| {
-            let range = plane * tall * wide..(plane + 1) * tall * wide;
-            for (at, (delta, winner)) in deltas[range.clone()].iter().zip(&self.winners[range]).enumerate() {
-                let corner = at / wide * self.stride[0] * self.width + at % wide * self.stride[1];
-                let entry = usize::from(*winner);
-                gradient[corner + entry / self.kernel[1] * self.width + entry % self.kernel[1]] += *delta;
-            }
-        });
+        for_each_unit(
+            &mut gradient,
+            plane_size,
+            || (),
+            |(), plane, gradient| {
+                let range = plane * tall * wide..(plane + 1) * tall * wide;
+                for (at, (delta, winner)) in deltas[range.clone()].iter().zip(&self.winners[range]).enumerate() {
+                    let corner = at / wide * self.stride[0] * self.width + at % wide * self.stride[1];
+                    let entry = usize::from(*winner);
+                    gradient[corner + entry / self.kernel[1] * self.width + entry % self.kernel[1]] += *delta;
+                }
+            },
+        );
         F::tensor(gradient, Shape::from([dims[0], dims[1], self.height, self.width]))
     }
 }

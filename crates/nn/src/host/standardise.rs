@@ -42,14 +42,19 @@ impl Standardise {
         let (output, scales) = (F::slice(output), F::slice(scales));
         let mut gradient = F::slice(delta).to_vec();
         let n = F::from_f64(self.length as f64);
-        for_each_unit(&mut gradient, self.length, || (), |(), run, gradient| {
-            let output = &output[run * self.length..(run + 1) * self.length];
-            let mean = sum(gradient, |d| d) / n;
-            let along = dot(gradient, output) / n;
-            for (d, y) in gradient.iter_mut().zip(output) {
-                *d = scales[run] * (*d - mean - *y * along);
-            }
-        });
+        for_each_unit(
+            &mut gradient,
+            self.length,
+            || (),
+            |(), run, gradient| {
+                let output = &output[run * self.length..(run + 1) * self.length];
+                let mean = sum(gradient, |d| d) / n;
+                let along = dot(gradient, output) / n;
+                for (d, y) in gradient.iter_mut().zip(output) {
+                    *d = scales[run] * (*d - mean - *y * along);
+                }
+            },
+        );
         F::tensor(gradient, delta.layout().shape().clone())
     }
 }

@@ -1,0 +1,7 @@
+//! Networks ready to use, described by values that a run's configuration can name.
+
+pub mod cnn;
+pub mod mlp;
+pub mod network;
+pub mod resnet;
+pub mod transformer;
