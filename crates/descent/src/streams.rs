@@ -35,9 +35,16 @@ impl Seed {
 }
 
 /// A family of generators, one for each counter (a step, an epoch): its state is the counter alone, so there is nothing to save.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Stream {
     key: [u8; 32],
+}
+
+/// Shows nothing of the key: it may come from a secret seed.
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stream(..)")
+    }
 }
 
 impl Stream {

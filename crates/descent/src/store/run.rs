@@ -77,9 +77,20 @@ impl Run {
         if let Err(StoreError::InUse { .. }) = try_lock(folder, "") {
             return Ok(Status::Running);
         }
-        let events = folder.join("events.jsonl");
-        let finished = events.exists() && read_events(&events)?.last().is_some_and(|record| record.get("finished").is_some());
-        Ok(if finished { Status::Finished } else { Status::Interrupted })
+        Ok(if is_finished(folder)? { Status::Finished } else { Status::Interrupted })
+    }
+
+    /// Whether a step was ever begun: the event log exists.
+    pub fn has_begun(&self) -> bool {
+        self.events_path().exists()
+    }
+
+    /// Whether all its steps are taken.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when its event log is.
+    pub fn is_finished(&self) -> Result<bool, StoreError> {
+        is_finished(&self.folder)
     }
 
     /// The newest whole checkpoint and the event log cut back to it; `None` and a log with its first line when there is none.
@@ -169,6 +180,11 @@ impl Run {
             _ => Ok(()),
         }
     }
+}
+
+fn is_finished(folder: &Path) -> Result<bool, StoreError> {
+    let events = folder.join("events.jsonl");
+    Ok(events.exists() && read_events(&events)?.last().is_some_and(|record| record.get("finished").is_some()))
 }
 
 /// The first event, unless a kill left it half.
