@@ -252,7 +252,7 @@ impl DataError {
 
     /// Whether the input or the call is at fault (exit code 2 of the commands) rather than the work (exit code 1).
     #[must_use]
-    pub fn is_bad_input(&self) -> bool {
+    pub fn is_input(&self) -> bool {
         !matches!(self, Self::ClientFailed { .. } | Self::CacheNotWritable { .. } | Self::Locked { .. })
     }
 

@@ -107,9 +107,8 @@ pub(crate) fn open(path: &Path) -> Result<DataSet> {
         .and_then(|length| map.len().checked_sub(length))
         .filter(|start| *start >= data_start)
         .ok_or_else(|| damaged(data_start, format!("too few bytes for {} labels", header.n)))?;
-    let records = map_records(&map, &header, data_start..labels_start).ok_or_else(|| {
-        damaged(data_start, format!("{} bytes for {} records", labels_start - data_start, header.n))
-    })?;
+    let records = map_records(&map, &header, data_start..labels_start)
+        .ok_or_else(|| damaged(data_start, format!("{} bytes for {} records", labels_start - data_start, header.n)))?;
     let sound = |error: DataError| damaged(data_start, error.to_string());
     let set = DataSet::from_records(header.about, records).map_err(sound)?;
     if set.len() != header.n {
@@ -178,7 +177,10 @@ mod tests {
             assert_eq!(written.sha256, Sha256Hash::of_file(&path).unwrap());
             let back = open(&path).unwrap();
             assert_eq!(back.about(), set.about());
-            assert_eq!((0..back.len()).map(|i| back.record(i)).collect::<Vec<_>>(), (0..set.len()).map(|i| set.record(i)).collect::<Vec<_>>());
+            assert_eq!(
+                (0..back.len()).map(|i| back.record(i)).collect::<Vec<_>>(),
+                (0..set.len()).map(|i| set.record(i)).collect::<Vec<_>>()
+            );
             assert_eq!((back.labels(), back.classes(), back.splits()), (set.labels(), set.classes(), set.splits()));
             assert_eq!(back.compute_content_hash(), set.content_hash());
         }

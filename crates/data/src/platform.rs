@@ -25,11 +25,8 @@ pub(crate) fn host() -> String {
 
 /// The file of a program on the search path. On Windows the endings of `PATHEXT` are tried.
 pub(crate) fn find_program(name: &str, search_path: &OsStr) -> Option<PathBuf> {
-    let endings = if cfg!(windows) {
-        std::env::var("PATHEXT").unwrap_or_else(|_| ".EXE;.CMD;.BAT".to_owned())
-    } else {
-        String::new()
-    };
+    let endings =
+        if cfg!(windows) { std::env::var("PATHEXT").unwrap_or_else(|_| ".EXE;.CMD;.BAT".to_owned()) } else { String::new() };
     let names: Vec<String> = endings.split(';').map(|ending| format!("{name}{ending}")).collect();
     let folders = std::env::split_paths(search_path).filter(|folder| folder.is_absolute());
     folders.flat_map(|folder| names.iter().map(move |name| folder.join(name)).collect::<Vec<_>>()).find(|file| is_program(file))

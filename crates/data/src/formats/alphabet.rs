@@ -75,7 +75,9 @@ impl Alphabet {
                 let character = |&symbol: &u32| known.get(symbol as usize).copied().unwrap_or(char::REPLACEMENT_CHARACTER);
                 symbols.iter().map(character).collect()
             }
-            Self::Text27 => symbols.iter().map(|&symbol| if symbol == 0 { ' ' } else { char::from(b'`' + symbol as u8) }).collect(),
+            Self::Text27 => {
+                symbols.iter().map(|&symbol| if symbol == 0 { ' ' } else { char::from(b'`' + symbol as u8) }).collect()
+            }
         })
     }
 }

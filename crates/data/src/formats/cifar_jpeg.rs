@@ -20,11 +20,8 @@ pub fn from_members(about: About, members: &BTreeMap<String, Vec<u8>>) -> Result
     let mut files = members.iter().map(|(path, bytes)| Member::new(path, bytes)).collect::<Result<Vec<_>>>()?;
     files.sort_by_key(|file| (file.part, file.label, file.path));
     let mut pixels = vec![0; files.len() * SHAPE.len()];
-    let outcomes: Vec<Result<()>> = pixels
-        .par_chunks_exact_mut(SHAPE.len())
-        .zip(&files)
-        .map(|(out, file)| file.decode_into(out))
-        .collect();
+    let outcomes: Vec<Result<()>> =
+        pixels.par_chunks_exact_mut(SHAPE.len()).zip(&files).map(|(out, file)| file.decode_into(out)).collect();
     // Collected first, so that the error reported is the first in order and not the first in time.
     outcomes.into_iter().collect::<Result<()>>()?;
     let labels = files.iter().map(|file| file.label).collect();

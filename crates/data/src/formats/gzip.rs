@@ -27,9 +27,7 @@ pub(crate) fn unpacked<'a>(bytes: &'a [u8], file: &str) -> Result<Cow<'a, [u8]>>
     let mut out = Vec::with_capacity(stated_length(bytes).min(bytes.len().saturating_mul(MAX_EXPANSION)));
     match MultiGzDecoder::new(bytes).read_to_end(&mut out) {
         Ok(_) => Ok(Cow::Owned(out)),
-        Err(error) => {
-            Err(DataError::malformed(file, 0, "a whole gzip stream", format!("{error} after {} bytes", out.len())))
-        }
+        Err(error) => Err(DataError::malformed(file, 0, "a whole gzip stream", format!("{error} after {} bytes", out.len()))),
     }
 }
 

@@ -162,9 +162,8 @@ impl IdxArray {
     /// ```
     pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
         let bytes = &*gzip::unpacked(bytes, file)?;
-        let wrong = |offset: usize, expected: &str, found: String| {
-            Err(DataError::malformed(file, offset as u64, expected, found))
-        };
+        let wrong =
+            |offset: usize, expected: &str, found: String| Err(DataError::malformed(file, offset as u64, expected, found));
         let Some(&[zero, zero_too, code, dimensions]) = bytes.first_chunk() else {
             return wrong(bytes.len(), "an IDX header of at least 8 bytes", format!("{} bytes", bytes.len()));
         };
@@ -314,10 +313,8 @@ pub fn read_folder(dir: &Path) -> Result<DataSet> {
         let member = "train-images-idx3-ubyte[.gz]".to_owned();
         return Err(DataError::MemberMissing { archive: dir.display().to_string(), member, nearest });
     }
-    let parts: Vec<_> = read
-        .iter()
-        .map(|(split, images, labels)| (*split, Pair { images: images.named(), labels: labels.named() }))
-        .collect();
+    let parts: Vec<_> =
+        read.iter().map(|(split, images, labels)| (*split, Pair { images: images.named(), labels: labels.named() })).collect();
     join_pairs(folder::about(dir), &parts, None)
 }
 
