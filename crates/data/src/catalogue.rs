@@ -1,10 +1,11 @@
 //! What the project knows how to get: for each set its package, the exact files inside, their digests, and how to read them.
 
 mod entries;
+mod members;
 mod readers;
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ use crate::error::{DataError, Result};
 use crate::nearest::nearest;
 
 pub use entries::CATALOGUE;
+pub use members::MemberFiles;
 
 /// One data set of the catalogue.
 #[derive(Debug, Clone, Copy)]
@@ -185,8 +187,17 @@ impl Entry {
         }
     }
 
-    pub(crate) fn expected_content(&self) -> Option<&'static str> {
-        self.content_sha256
+    /// Checks the records that were read against what is known of them.
+    pub(crate) fn check_content(&self, set: &DataSet) -> Result<()> {
+        if set.len() != self.records {
+            return Err(mismatch(self.name, "number of records", self.records.to_string(), set.len().to_string()));
+        }
+        match self.content_sha256 {
+            Some(expected) if expected != set.content_hash().to_string() => {
+                Err(mismatch(self.name, "content sha256", expected.to_owned(), set.content_hash().to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -207,6 +218,12 @@ impl Files {
             Members::Listed(list) => list.iter().all(|file| file.sha256.is_some()),
             Members::Matching { .. } => false,
         }
+    }
+
+    /// The folder where a package manager has put the members, if it has.
+    pub(crate) fn installed_folder(&self) -> Option<PathBuf> {
+        let folders = self.installed_at.iter().map(Path::new);
+        folders.filter(|folder| members::folder_looks_complete(self, folder)).map(Path::to_path_buf).next()
     }
 
     /// Bytes of all members together.
@@ -236,6 +253,16 @@ impl FileId {
         Err(mismatch(what, "size", self.bytes.to_string(), found.to_string()))
     }
 
+    /// Compares a file on disk with what it should be.
+    pub(crate) fn check_file(&self, path: &Path) -> Result<()> {
+        let what = path.display().to_string();
+        self.check_size(&what, std::fs::metadata(path).map_err(DataError::unreadable(path))?.len())?;
+        match self.sha256 {
+            Some(_) => self.check_digest(&what, &Sha256Hash::of_file(path)?),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn check_digest(&self, what: &str, found: &Sha256Hash) -> Result<()> {
         match self.sha256 {
             Some(expected) if expected != found.to_string() => {
@@ -248,33 +275,6 @@ impl FileId {
 
 pub(crate) fn mismatch(what: &str, quantity: &'static str, expected: String, found: String) -> DataError {
     DataError::HashMismatch { what: what.to_owned(), quantity, expected, found, kept: String::new() }
-}
-
-/// The verified members of a set, by their names below the root.
-#[derive(Debug, Default)]
-pub struct MemberFiles {
-    pub(crate) by_name: BTreeMap<String, Vec<u8>>,
-}
-
-impl MemberFiles {
-    /// Name and bytes of a member.
-    ///
-    /// # Errors
-    /// [`DataError::MemberMissing`].
-    pub fn get<'a>(&'a self, name: &'a str) -> Result<(&'a str, &'a [u8])> {
-        let bytes = self.by_name.get(name).ok_or_else(|| DataError::MemberMissing {
-            archive: "the archive".to_owned(),
-            member: name.to_owned(),
-            nearest: nearest(name, self.by_name.keys().map(String::as_str), 10),
-        })?;
-        Ok((name, bytes))
-    }
-
-    /// All members in byte order of their names.
-    #[must_use]
-    pub fn all(&self) -> &BTreeMap<String, Vec<u8>> {
-        &self.by_name
-    }
 }
 
 /// Finds an entry by name.

@@ -460,7 +460,7 @@ fn check_pictures(shape: ImageShape, pixels: usize) -> Result<()> {
         let value = format!("{height} x {width} x {channels}");
         return Err(DataError::bad_request("the image shape", value, "positive in every dimension"));
     };
-    if pixels % size != 0 {
+    if !pixels.is_multiple_of(size) {
         return Err(DataError::bad_request("the number of pixel bytes", pixels, format!("a multiple of {size}")));
     }
     Ok(())
@@ -468,7 +468,7 @@ fn check_pictures(shape: ImageShape, pixels: usize) -> Result<()> {
 
 fn check_texts(offsets: &[u8], bytes: &[u8]) -> Result<()> {
     let wrong = |value: String, expected: &str| Err(DataError::bad_request("the text offsets", value, expected));
-    if offsets.len() < 8 || offsets.len() % 8 != 0 {
+    if offsets.len() < 8 || !offsets.len().is_multiple_of(8) {
         return wrong(format!("{} bytes", offsets.len()), "8 bytes for each record and 8 more");
     }
     let text = match std::str::from_utf8(bytes) {

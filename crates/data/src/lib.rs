@@ -21,9 +21,11 @@
 //! Splits ([`Split`]) and label noise ([`LabelNoise`]) are functions of a seed and of record numbers alone: never of the number of
 //! threads, the order of reading, or the machine.
 
+mod archive;
 mod batch;
 mod cache;
 pub mod catalogue;
+mod client;
 mod content_hash;
 mod dataset;
 mod duplicates;
@@ -39,7 +41,10 @@ mod split;
 mod storage;
 
 pub use batch::Normalisation;
-pub use cache::{Cache, load};
+pub use cache::{
+    Cache, Collected, Existing, GetOptions, Got, Info, KeepArchive, Listing, LoadedInfo, Network, Outcome, PartInfo, Removed,
+    Verification, load,
+};
 pub use content_hash::Sha256Hash;
 pub use dataset::{About, DataSet, ImageShape, Kind, Moments, PartRecords, SplitPart};
 pub use duplicates::Deduplicated;

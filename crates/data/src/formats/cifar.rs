@@ -1,6 +1,6 @@
 //! The binary format of CIFAR-10 and CIFAR-100 (Krizhevsky, 2009): fixed records of labels and three 32x32 planes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -67,7 +67,7 @@ impl CifarRecords {
     /// [`DataError::BadRequest`] for lengths that do not belong together or a label out of range.
     pub fn new(variant: Variant, labels: Vec<u8>, pixels: Vec<u8>) -> Result<Self> {
         let limits = variant.label_limits();
-        if labels.len() % limits.len() != 0 || labels.len() / limits.len() * PIXELS != pixels.len() {
+        if !labels.len().is_multiple_of(limits.len()) || labels.len() / limits.len() * PIXELS != pixels.len() {
             let value = format!("{} label bytes and {} pixel bytes", labels.len(), pixels.len());
             let expected = format!("{} label bytes and {PIXELS} pixel bytes a record", limits.len());
             return Err(DataError::bad_request("the content of a CIFAR file", value, expected));
@@ -96,7 +96,7 @@ impl CifarRecords {
     /// [`DataError::Malformed`] where the length is not a whole number of records, or a label is out of range.
     pub fn parse(variant: Variant, bytes: &[u8], file: &str) -> Result<Self> {
         let len = variant.record_len();
-        if bytes.len() % len != 0 {
+        if !bytes.len().is_multiple_of(len) {
             let expected = format!("a whole number of {len}-byte records");
             let whole = bytes.len() / len * len;
             return Err(DataError::malformed(file, whole as u64, expected, format!("{} bytes left", bytes.len() - whole)));
@@ -233,7 +233,7 @@ pub fn write_cifar10_folder(set: &DataSet, dir: &Path) -> Result<()> {
     write_file(&dir.join("batches.meta.txt"), (set.classes().join("\n") + "\n").as_bytes())
 }
 
-fn write_records(set: &DataSet, indices: &[usize], path: &PathBuf) -> Result<()> {
+fn write_records(set: &DataSet, indices: &[usize], path: &Path) -> Result<()> {
     // At most 10 classes, so every label fits a byte.
     let labels = set.labels_of(indices)?.into_iter().map(|label| label as u8).collect();
     let pixels = indices.iter().flat_map(|&i| set.record(i)).copied().collect();

@@ -20,7 +20,7 @@ pub(crate) fn from_class_files(about: About, files: &[(String, &[u8])]) -> Resul
     for (label, (file, json)) in files.iter().enumerate() {
         let wrong = |line, reason| DataError::MalformedRow { file: file.clone(), line, reason };
         let class: Class = serde_json::from_slice(json).map_err(|error| wrong(error.line(), error.to_string()))?;
-        if class.data.len() % SHAPE.len() != 0 {
+        if !class.data.len().is_multiple_of(SHAPE.len()) {
             return Err(wrong(1, format!("{} numbers; expected a multiple of {}", class.data.len(), SHAPE.len())));
         }
         for value in &class.data {
