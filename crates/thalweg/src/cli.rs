@@ -1,0 +1,136 @@
+//! What a person types, and where it goes.
+
+mod completions;
+mod console;
+mod private;
+mod runs;
+mod stop;
+mod study;
+mod tour;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use thalweg::descent::store::RunStore;
+use thalweg::descent::{Error, Result};
+
+use console::Console;
+
+/// A workbench for gradient descent: published methods on one descent loop, each run recorded, resumable to the bit, and explained
+/// with pictures.
+#[derive(Parser)]
+#[command(name = "thalweg", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXAMPLES: &str = "Examples:
+  thalweg tour                                    every method, small, with one report
+  thalweg private train --epsilon 4 --epochs 20   train on the embedded digits, privately
+  thalweg runs list                               what was run, and how it ended
+  thalweg study studies/private-schedule.toml     put a published claim to the test";
+
+/// What means the same in every command.
+#[derive(Args, Clone)]
+struct Common {
+    /// Print one JSON document on standard output, and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// The folder that holds the runs
+    #[arg(
+        long,
+        global = true,
+        env = "THALWEG_RUNS",
+        default_value = "runs",
+        value_name = "FOLDER",
+        help_heading = "Common options"
+    )]
+    runs: PathBuf,
+
+    /// Where the result goes instead of a new folder in the runs
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Common options")]
+    out: Option<PathBuf>,
+
+    /// Governs initial weights, batch order and synthetic data; never privacy noise
+    #[arg(long, global = true, value_name = "N", help_heading = "Common options")]
+    seed: Option<u64>,
+
+    /// cpu, or vulkan in a build with that feature (cuda is forwarded, untested)
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Common options")]
+    device: Option<String>,
+
+    /// Threads to use; the results do not depend on it
+    #[arg(long, global = true, value_name = "N", help_heading = "Common options")]
+    threads: Option<std::num::NonZeroUsize>,
+
+    /// Say more about what is going on, on standard error
+    #[arg(long, short, global = true, help_heading = "Common options")]
+    verbose: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a small version of every method on embedded real data, and draw one report
+    Tour(tour::Tour),
+    /// Train under (epsilon, delta) with noise that suits the learning-rate schedule
+    #[command(subcommand)]
+    Private(private::Private),
+    /// List, show, resume, draw and compare recorded runs
+    #[command(subcommand)]
+    Runs(runs::Runs),
+    /// Put a published claim to the test
+    Study(study::Study),
+    /// Print a script that completes commands in a shell
+    Completions(completions::Completions),
+}
+
+/// Runs the command line: exit code 0 when it is done, 1 when the work failed, 2 when the input or the call is wrong.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(cli.common.json);
+    log_to_stderr(cli.common.verbose);
+    match run(cli, &console) {
+        Ok(code) => code,
+        Err(error) => console.fail(&error),
+    }
+}
+
+fn run(cli: Cli, console: &Console) -> Result<ExitCode> {
+    let common = &cli.common;
+    if let Some(threads) = common.threads {
+        // Fails only where a pool exists already, which nothing before this line makes.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
+    }
+    match cli.command {
+        Command::Tour(tour) => tour.run(common, console),
+        Command::Private(private) => private.run(common, console),
+        Command::Runs(runs) => runs.run(common, console),
+        Command::Study(study) => study.run(common, console),
+        Command::Completions(completions) => completions.run::<Cli>(),
+    }
+}
+
+impl Common {
+    fn store(&self) -> RunStore {
+        RunStore::at(&self.runs)
+    }
+}
+
+/// The store and the name that `--out FOLDER` means for a run.
+fn store_and_name(folder: &std::path::Path) -> Result<(RunStore, String)> {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| Error::input(format!("--out {}: it must end in the name of a folder", folder.display())))?;
+    let root = folder.parent().filter(|root| !root.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    Ok((RunStore::at(root), name.to_owned()))
+}
+
+fn log_to_stderr(verbose: bool) {
+    use tracing_subscriber::filter::LevelFilter;
+    let level = if verbose { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().with_target(false).init();
+}

@@ -1,0 +1,48 @@
+//! `thalweg tour`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+use thalweg::descent::{Error, Result};
+use thalweg::pages::{self, TourFigures};
+use thalweg::study::{Shard, Worked};
+use thalweg::tour;
+
+use crate::cli::console::Console;
+use crate::cli::{Common, study};
+
+/// Run a small version of every method on embedded real data, and draw one report
+#[derive(Args)]
+#[command(after_help = "Examples:
+  thalweg tour
+  thalweg tour --seed 7 --out my-tour
+
+The noise comes from the seed, so that the same seed shows the same figures: the tour's runs are NOT private.")]
+pub(crate) struct Tour;
+
+#[derive(Serialize)]
+struct Document {
+    seed: u64,
+    methods: TourFigures,
+    report: PathBuf,
+}
+
+impl Tour {
+    #[expect(clippy::unused_self, reason = "every command is run alike")]
+    pub(crate) fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
+        let seed = common.seed.unwrap_or(1);
+        let folder = common.out.clone().unwrap_or_else(|| common.runs.join(format!("tour-{seed}")));
+        let laboratory = tour::laboratory(seed, &folder)?;
+        if study::work(&laboratory, Shard::ALL, console)? == Worked::Stopped {
+            let reason = "what is finished is saved, and the same call goes on where it stopped";
+            return Err(Error::piece("the tour was stopped", reason));
+        }
+        let methods = TourFigures::of(&laboratory)?;
+        let report = pages::write_tour_report(&laboratory, &methods)?;
+        let text = format!("{}\n\nreport  {}", methods.table().to_text().trim_end(), report.display());
+        console.result(&Document { seed, methods, report }, &text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,17 @@
+//! Makes descents of configurations: what joins data, network, privacy and probes.
+//!
+//! A run's `config.toml` is a [`TrainingConfig`]. [`Job::from_config`] checks it and builds the descent, [`Job::drive`] takes it to
+//! its end in a run of the store, and both do the same again when a run is resumed.
+
+mod config;
+mod dataset;
+mod job;
+mod training;
+
+pub use config::{
+    Command, DataConfig, MachineConfig, NetworkChoice, Optimiser, PLAIN, PrivacyConfig, RecordConfig, Sampling, TrainingConfig,
+    TrainingLoop,
+};
+pub use dataset::{TrainAndTest, load_data};
+pub use job::{Job, KEY_FILE, Summary, resume_key};
+pub use training::Training;

@@ -1,0 +1,327 @@
+//! The configuration of a training run, complete after defaults: `config.toml`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use thalweg_descent::{Error, Result, Schedule};
+
+/// The mechanism's name for training without a guarantee.
+pub const PLAIN: &str = "none";
+
+/// Which command a configuration is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// `thalweg private train`.
+    #[default]
+    #[serde(rename = "private train")]
+    PrivateTrain,
+}
+
+/// A training run: data, network, loop, privacy, what is recorded, and the machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Which command reads it.
+    pub command: Command,
+    /// The examples.
+    pub data: DataConfig,
+    /// The network.
+    pub network: NetworkChoice,
+    /// The loop.
+    pub training: TrainingLoop,
+    /// The guarantee.
+    pub privacy: PrivacyConfig,
+    /// What is recorded, and how often.
+    pub record: RecordConfig,
+    /// Where it runs.
+    pub machine: MachineConfig,
+}
+
+/// The examples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// A name of the catalogue (`thalweg data list`).
+    pub name: String,
+    /// At most so many training examples, the first of a seeded shuffle; all where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { name: "digits".to_owned(), limit: None }
+    }
+}
+
+/// The network; its inputs and classes come from the data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
+pub enum NetworkChoice {
+    /// Dense layers with ReLU between them.
+    Mlp {
+        /// The widths of the hidden layers.
+        #[serde(default = "default_hidden")]
+        hidden: Vec<usize>,
+    },
+    /// Three blocks of two 3 x 3 convolutions and a max-pool.
+    Cnn {
+        /// The channels of the three blocks.
+        #[serde(default = "default_channels")]
+        channels: Vec<usize>,
+    },
+}
+
+fn default_hidden() -> Vec<usize> {
+    vec![64]
+}
+
+fn default_channels() -> Vec<usize> {
+    vec![32, 64, 128]
+}
+
+impl Default for NetworkChoice {
+    fn default() -> Self {
+        Self::Mlp { hidden: default_hidden() }
+    }
+}
+
+/// How batches are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// One random order for all epochs: each example's steps are a fixed distance apart. Every mechanism covers it.
+    #[default]
+    FixedOrder,
+    /// Each example in each step by a coin of its own; amplifies the privacy of DP-SGD.
+    Poisson,
+    /// A new order each epoch; plain training only.
+    Shuffled,
+}
+
+/// How the parameters move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimiser {
+    /// SGD, with momentum and weight decay where given.
+    #[default]
+    Sgd,
+    /// AdamW.
+    Adamw,
+}
+
+/// The loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingLoop {
+    /// Passes over the data; the steps are `epochs * (examples / batch)`, rounded down to whole batches.
+    pub epochs: u64,
+    /// Examples a step; the expected number under Poisson sampling.
+    pub batch: usize,
+    /// How batches are drawn.
+    pub sampling: Sampling,
+    /// At most so many examples are differentiated at once; bounds the memory, and gives several threads their shards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
+    /// The learning rate at ratio 1.
+    pub rate: f64,
+    /// Its course, such as `exponential:0.1`.
+    pub schedule: Schedule,
+    /// How the parameters move.
+    pub optimiser: Optimiser,
+    /// Of SGD.
+    pub momentum: f64,
+    /// Decoupled.
+    pub weight_decay: f64,
+    /// Governs initial weights and batch order, never privacy noise.
+    pub seed: u64,
+}
+
+impl Default for TrainingLoop {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch: 64,
+            sampling: Sampling::default(),
+            micro_batch: None,
+            rate: 1.0,
+            schedule: Schedule::Exponential { end: 0.1 },
+            optimiser: Optimiser::default(),
+            momentum: 0.0,
+            weight_decay: 0.0,
+            seed: 1,
+        }
+    }
+}
+
+/// The guarantee.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrivacyConfig {
+    /// The bound epsilon, above 0.
+    pub epsilon: f64,
+    /// The bound delta, in (0, 1).
+    pub delta: f64,
+    /// The noise, by its name (`thalweg private train --help` lists them); `none` for plain training without a guarantee.
+    pub mechanism: String,
+    /// The bandwidth, for the mechanisms that have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bands: Option<usize>,
+    /// The largest norm of one example's gradient.
+    pub clip: f64,
+    /// Makes the noise repeatable; the run is then not private.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_seed: Option<u64>,
+}
+
+impl Default for PrivacyConfig {
+    fn default() -> Self {
+        Self { epsilon: 8.0, delta: 1e-5, mechanism: "lr-root".to_owned(), bands: None, clip: 1.0, insecure_seed: None }
+    }
+}
+
+/// What is recorded, and how often. Steps are counted from 1 here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordConfig {
+    /// Norms, and the batch loss where the guard shows it, after every so many steps.
+    pub log_every: u64,
+    /// Loss and accuracy on the test examples after every so many steps.
+    pub evaluate_every: u64,
+    /// A checkpoint after every so many steps.
+    pub checkpoint_every: u64,
+}
+
+impl Default for RecordConfig {
+    fn default() -> Self {
+        Self { log_every: 10, evaluate_every: 50, checkpoint_every: 100 }
+    }
+}
+
+/// Where the run runs. The same seed gives the same result on the same kind of machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MachineConfig {
+    /// `cpu`, or `vulkan` in a build with that feature.
+    pub device: String,
+    /// Threads that differentiate shards; the result does not depend on them.
+    pub threads: usize,
+}
+
+impl Default for MachineConfig {
+    fn default() -> Self {
+        Self { device: "cpu".to_owned(), threads: 1 }
+    }
+}
+
+impl TrainingConfig {
+    /// Reads a configuration; `source` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with line, key and what would be right.
+    pub fn parse(text: &str, source: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| Error::input(format!("{source}: {}", error.to_string().trim_end())))
+    }
+
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when it cannot be read or is wrong.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// What is guaranteed; `None` for plain training.
+    pub fn guarantee(&self) -> Option<&PrivacyConfig> {
+        (self.privacy.mechanism != PLAIN).then_some(&self.privacy)
+    }
+
+    /// The text of `config.toml`.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every configuration can be written as TOML")
+    }
+
+    /// Checks what does not depend on the data.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming field and value.
+    pub fn validate(&self) -> Result<()> {
+        let at_least_one = [
+            ("training.epochs", self.training.epochs),
+            ("record.log_every", self.record.log_every),
+            ("record.evaluate_every", self.record.evaluate_every),
+            ("record.checkpoint_every", self.record.checkpoint_every),
+            ("machine.threads", self.machine.threads as u64),
+            ("training.micro_batch", self.training.micro_batch.unwrap_or(1) as u64),
+        ];
+        if let Some((field, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
+            return Err(Error::input(format!("{field} = 0; it must be at least 1")));
+        }
+        let training = &self.training;
+        if !(training.rate > 0.0 && training.rate.is_finite()) {
+            return Err(Error::input(format!("training.rate = {}; it must be a number above 0", training.rate)));
+        }
+        if let Some(privacy) = self.guarantee() {
+            privacy.validate()?;
+            if training.sampling == Sampling::Shuffled {
+                return Err(Error::input(
+                    "training.sampling = \"shuffled\" has no privacy accounting; choose \"fixed-order\" or \"poisson\", \
+                     or train without privacy (--mechanism none)",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PrivacyConfig {
+    fn validate(&self) -> Result<()> {
+        for (field, value) in [("privacy.epsilon", self.epsilon), ("privacy.clip", self.clip)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(Error::input(format!("{field} = {value}; it must be a number above 0")));
+            }
+        }
+        if !(self.delta > 0.0 && self.delta < 1.0) {
+            return Err(Error::input(format!("privacy.delta = {}; it must be above 0 and below 1, such as 1e-5", self.delta)));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_survive_their_file() {
+        let config = TrainingConfig::default();
+        assert_eq!(TrainingConfig::parse(&config.to_toml(), "config.toml").unwrap(), config);
+        assert!(config.guarantee().is_some(), "training is private unless it is asked not to be");
+        let plain = TrainingConfig::parse("[privacy]\nmechanism = \"none\"\n", "my.toml").unwrap();
+        assert!(plain.guarantee().is_none());
+    }
+
+    #[track_caller]
+    fn refused(text: &str, parts: &[&str]) {
+        let error = TrainingConfig::parse(text, "my.toml").and_then(|config| config.validate()).unwrap_err();
+        assert!(error.is_input());
+        for part in parts {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn bad_values_name_file_line_field_and_value() {
+        refused("[training]\nrat = 1\n", &["my.toml", "line 2", "rat"]);
+        refused("[training]\nrate = \"fast\"\n", &["my.toml", "line 2", "fast"]);
+        refused("[training]\nrate = -1.0\n", &["training.rate", "-1"]);
+        refused("[training]\nrate = nan\n", &["training.rate", "NaN"]);
+        refused("[privacy]\nepsilon = 0.0\n", &["privacy.epsilon", "0"]);
+        refused("[privacy]\ndelta = 1.0\n", &["privacy.delta"]);
+        refused("[training]\nschedule = \"exponential:2\"\n", &["my.toml", "line 2", "end ratio is 2"]);
+        refused("[training]\nsampling = \"shuffled\"\n", &["fixed-order"]);
+        refused("[record]\nlog_every = 0\n", &["record.log_every"]);
+        refused("[network]\nkind = \"rnn\"\n", &["my.toml", "rnn", "mlp"]);
+    }
+}

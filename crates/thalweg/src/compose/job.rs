@@ -1,0 +1,138 @@
+//! A run of the store and the descent that its configuration describes.
+
+use serde::Serialize;
+use thalweg_descent::store::{Controls, Outcome, Run, Status};
+use thalweg_descent::{Error, Result};
+use thalweg_private::NoiseKey;
+
+use crate::compose::{Training, TrainingConfig};
+
+/// The noise key of a private run, in its folder until the run is finished.
+pub const KEY_FILE: &str = "secret.key";
+
+/// What a run's configuration describes, checked and built.
+pub struct Job {
+    config: TrainingConfig,
+}
+
+/// What came of a run, for people and for `--json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The run's name.
+    pub run: String,
+    /// `finished` or `interrupted`.
+    pub status: String,
+    /// Steps taken.
+    pub steps: u64,
+    /// Of how many.
+    pub steps_planned: u64,
+    /// On the test examples, after the last step; `None` before the first evaluation.
+    pub test_accuracy: Option<f64>,
+    /// Likewise, the mean cross-entropy in nats.
+    pub test_loss: Option<f64>,
+    /// The guarantee; `None` for plain training.
+    pub privacy: Option<thalweg_private::PlanSummary>,
+    /// Whether the guarantee is real: private, and with a key that nobody can repeat.
+    pub private: bool,
+}
+
+impl Job {
+    /// Checks a configuration; `source` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming field and value.
+    pub fn from_config(text: &str, source: &str) -> Result<Self> {
+        let config = TrainingConfig::parse(text, source)?;
+        config.validate()?;
+        Ok(Self { config })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &TrainingConfig {
+        &self.config
+    }
+
+    /// Builds the descent and forgets it, to find all that is wrong before a run is created.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming field and value; [`Error::Refused`] for pieces that must not be combined.
+    pub fn check(&self) -> Result<()> {
+        Training::prepare(&self.config, &NoiseKey::insecure(0)).map(|_| ())
+    }
+
+    /// Steps of the whole run.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn steps(&self) -> Result<u64> {
+        Ok(Training::prepare(&self.config, &NoiseKey::insecure(0))?.descent.rates().steps())
+    }
+
+    /// Takes the run to its end, or until it is stopped, and forgets the noise key once it is finished.
+    ///
+    /// # Errors
+    /// Those of the pieces and the store; [`Error::Input`] when the key of a private run is gone.
+    pub fn drive(&self, run: &Run, controls: &mut Controls<'_>) -> Result<Summary> {
+        let key = resume_key(run, &self.config)?;
+        let mut training = Training::prepare(&self.config, &key)?;
+        let outcome = run.drive(&mut training.descent, controls)?;
+        if outcome == Outcome::Finished {
+            forget_key(run)?;
+        }
+        let evaluation = training.evaluate()?;
+        let private = self.config.guarantee().is_some_and(|privacy| privacy.insecure_seed.is_none());
+        Ok(Summary {
+            run: run.id().to_owned(),
+            status: if outcome == Outcome::Finished { Status::Finished } else { Status::Interrupted }.to_string(),
+            steps: training.descent.steps_taken(),
+            steps_planned: training.descent.rates().steps(),
+            test_accuracy: Some(evaluation.accuracy),
+            test_loss: Some(evaluation.loss),
+            privacy: training.privacy,
+            private,
+        })
+    }
+}
+
+/// The noise key of a run: fresh before its first step, the same ever after.
+///
+/// A step that was released must be replayed with the same noise, so without the key the run cannot go on.
+///
+/// # Errors
+/// [`Error::Input`] when the run has begun and its key is gone; [`Error::Piece`] when there is no entropy or no place to keep it.
+pub fn resume_key(run: &Run, config: &TrainingConfig) -> Result<NoiseKey> {
+    // Plain training draws no noise: any key will do.
+    let Some(privacy) = config.guarantee() else { return Ok(NoiseKey::insecure(0)) };
+    if let Some(seed) = privacy.insecure_seed {
+        return Ok(NoiseKey::insecure(seed));
+    }
+    let path = run.folder().join(KEY_FILE);
+    if path.exists() {
+        return NoiseKey::read(&path).map_err(|error| Error::piece(format!("resuming {}", run.id()), error));
+    }
+    if !run.has_begun() {
+        let key = NoiseKey::generate()?;
+        key.write(&path)?;
+        return Ok(key);
+    }
+    if run.is_finished()? {
+        // No step is left to take: any key will do to build the guard.
+        return Ok(NoiseKey::insecure(0));
+    }
+    Err(Error::input(format!(
+        "{} is gone, and with it the noise of the steps that {} has released; drawing new noise for them would break the guarantee, \
+         so the run cannot be resumed: start a new one",
+        path.display(),
+        run.id()
+    )))
+}
+
+fn forget_key(run: &Run) -> Result<()> {
+    let path = run.folder().join(KEY_FILE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::piece(format!("removing {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,148 @@
+//! A training run, built from its configuration.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use thalweg_descent::step::{AdamW, Sgd, Step};
+use thalweg_descent::{
+    Batch, Batches, Choose, Descent, Error, Every, Guard, Mean, Observe, Pieces, Rates, Reduction, Result, Seed,
+};
+use thalweg_nn::{Accuracy, Classification, Device, Evaluation, Network, NetworkConfig, Samples, evaluate};
+use thalweg_private::{NoiseKey, PlanSummary, PrivacyPlan, Ratios, Workload};
+use thalweg_probes::{Loss, Norms};
+
+use crate::compose::{NetworkChoice, Optimiser, PrivacyConfig, Sampling, TrainAndTest, TrainingConfig, load_data};
+
+/// A descent on a network, with what is needed to look at it.
+pub struct Training {
+    /// The machine, at its first step.
+    pub descent: Descent<Batch, f32>,
+    /// The guarantee; `None` for plain training.
+    pub privacy: Option<PlanSummary>,
+    /// Name, version, sizes and content hash of the data.
+    pub data: String,
+    network: Arc<Network>,
+    test: Arc<Samples>,
+    device: Device,
+}
+
+impl Training {
+    /// Builds the descent. The same configuration and key give the same descent.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming field and value; [`Error::Refused`] for pieces that must not be combined.
+    pub fn prepare(config: &TrainingConfig, key: &NoiseKey) -> Result<Self> {
+        config.validate()?;
+        let device: Device = config.machine.device.parse()?;
+        let data = load_data(&config.data, config.training.seed)?;
+        let network = Arc::new(network(&config.network, &data).build()?);
+        let steps = steps(config, data.train.len())?;
+        let rates = Rates::new(config.training.rate, config.training.schedule.clone(), steps)?;
+        let batches = batches(config, data.train.len(), steps, key)?;
+        let (guard, privacy) = guard(config, &batches, steps, key)?;
+        let seed = Seed(config.training.seed);
+        let start = network.init(&mut seed.stream("initial weights").at(0));
+        let pieces = Pieces {
+            choose: Box::new(batches),
+            differentiate: Box::new(Classification::new(network.clone(), data.train.clone(), device)?),
+            reduction: Reduction::on_threads(NonZeroUsize::new(config.machine.threads).unwrap_or(NonZeroUsize::MIN)),
+            guard,
+            step: step(config)?,
+            observe: observers(config, &network, &data, device),
+        };
+        let descent = Descent::new(start, network.layout().clone(), rates, pieces)?;
+        Ok(Self { descent, privacy, data: data.description, network, test: data.test, device })
+    }
+
+    /// Loss and accuracy on the test examples at the present parameters.
+    ///
+    /// # Errors
+    /// When the network cannot be evaluated.
+    pub fn evaluate(&self) -> Result<Evaluation> {
+        Ok(evaluate(&self.network, self.descent.parameters(), &self.test, self.device)?)
+    }
+}
+
+fn network(choice: &NetworkChoice, data: &TrainAndTest) -> NetworkConfig {
+    match choice {
+        NetworkChoice::Mlp { hidden } => NetworkConfig::mlp(data.shape.iter().product(), hidden, data.classes),
+        NetworkChoice::Cnn { channels } => NetworkConfig::cnn(data.shape, channels, data.classes),
+    }
+}
+
+/// Whole batches only, so that the noise is calibrated for exactly the steps that are taken.
+fn steps(config: &TrainingConfig, examples: usize) -> Result<u64> {
+    let batch = config.training.batch;
+    if !(1..=examples).contains(&batch) {
+        return Err(Error::input(format!(
+            "training.batch = {batch}, but {} has {examples} training examples; choose from 1 to {examples}",
+            config.data.name
+        )));
+    }
+    Ok(config.training.epochs * (examples / batch) as u64)
+}
+
+fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey) -> Result<Batches> {
+    let training = &config.training;
+    let public = Seed(training.seed).stream("batches");
+    let batches = match training.sampling {
+        Sampling::FixedOrder => Batches::fixed_order(examples, training.batch, steps, &public)?,
+        Sampling::Shuffled => Batches::shuffled(examples, training.batch, steps, public)?,
+        // Sampling amplifies privacy only while nobody knows who was sampled.
+        Sampling::Poisson if config.guarantee().is_some() => {
+            Batches::poisson(examples, training.batch as f64, Seed(key.sampling_seed()).stream("batches"))?
+        }
+        Sampling::Poisson => Batches::poisson(examples, training.batch as f64, public)?,
+    };
+    Ok(match training.micro_batch {
+        Some(size) => batches.in_shards_of(size),
+        None => batches,
+    })
+}
+
+fn guard(
+    config: &TrainingConfig,
+    batches: &Batches,
+    steps: u64,
+    key: &NoiseKey,
+) -> Result<(Box<dyn Guard<f32>>, Option<PlanSummary>)> {
+    let Some(privacy) = config.guarantee() else { return Ok((Box::new(Mean), None)) };
+    let plan = plan(config, privacy, batches, steps)?;
+    Ok((Box::new(plan.guard(key)), Some(plan.summary())))
+}
+
+fn plan(config: &TrainingConfig, privacy: &PrivacyConfig, batches: &Batches, steps: u64) -> Result<PrivacyPlan> {
+    let training = &config.training;
+    if training.optimiser == Optimiser::Adamw {
+        return Err(Error::input(
+            "training.optimiser = \"adamw\": the correlated mechanisms are planned for the linear map of SGD; use \"sgd\"",
+        ));
+    }
+    let workload = Workload::new(Ratios::of_schedule(&training.schedule, steps)?)
+        .with_momentum(training.momentum)?
+        .with_decay(training.rate * training.weight_decay)?;
+    let participation = Choose::<Batch, f32>::participation(batches);
+    Ok(PrivacyPlan::new(privacy.epsilon, privacy.delta, privacy.mechanism.parse()?, workload, participation)
+        .with_bands(privacy.bands)
+        .with_clip(privacy.clip)
+        .with_expected_batch(training.batch as f64)
+        .build()?)
+}
+
+fn step(config: &TrainingConfig) -> Result<Box<dyn Step<f32>>> {
+    let training = &config.training;
+    Ok(match training.optimiser {
+        Optimiser::Sgd => Box::new(Sgd::new(training.momentum, training.weight_decay)?),
+        Optimiser::Adamw => Box::new(AdamW::new(training.weight_decay)?),
+    })
+}
+
+fn observers(config: &TrainingConfig, network: &Arc<Network>, data: &TrainAndTest, device: Device) -> Vec<Box<dyn Observe<f32>>> {
+    let record = &config.record;
+    let accuracy = Accuracy::new("test", network.clone(), data.test.clone(), device);
+    vec![
+        Box::new(Every::new(record.log_every, Loss)),
+        Box::new(Every::new(record.log_every, Norms)),
+        Box::new(Every::new(record.evaluate_every, accuracy)),
+    ]
+}

@@ -1,0 +1,30 @@
+//! Draws what came of runs, tours and studies. Every figure comes from the files of the store, so a page can be drawn again.
+
+mod comparison;
+mod run;
+mod series;
+mod study;
+mod tour;
+
+use std::path::{Path, PathBuf};
+
+use thalweg_descent::store::write_atomically;
+use thalweg_descent::{Error, Result};
+use thalweg_report::Page;
+
+pub use comparison::write_comparison;
+pub use run::write_run_report;
+pub use study::write_study_report;
+pub use tour::{MethodFigures, TourFigures, write_tour_report};
+
+/// Writes a page beside its final name and renames it.
+fn write(page: Page, path: &Path) -> Result<PathBuf> {
+    let page = page.footer(format!("Drawn by Thalweg {} from the files of the run.", crate::VERSION));
+    write_atomically(path, page.to_html().as_bytes())?;
+    Ok(path.to_owned())
+}
+
+/// A chart or table that cannot be made of the numbers at hand.
+fn drawing<T>(result: Result<T, impl std::error::Error + Send + Sync + 'static>) -> Result<T> {
+    result.map_err(|error| Error::piece("drawing the report", error))
+}

@@ -1,0 +1,82 @@
+//! The page of a study.
+
+use std::path::PathBuf;
+
+use thalweg_descent::Result;
+use thalweg_report::format::significant;
+use thalweg_report::{Axis, Cell, Column, Figure, Finding, Interval, NumberFormat, Page, Row, RowChart, Section, Table};
+
+use crate::pages::{drawing, write};
+use crate::study::{Decision, Laboratory, Outcome, StudyFile};
+
+/// Draws `report.html` in a study's folder.
+///
+/// # Errors
+/// When the page cannot be written.
+pub fn write_study_report(laboratory: &Laboratory, outcome: &Outcome) -> Result<PathBuf> {
+    let study = laboratory.study();
+    let text = std::fs::read_to_string(laboratory.folder().join("study.toml")).unwrap_or_default();
+    let mut page = Page::new(&study.title)
+        .subtitle(format!("{} of {} runs are finished", outcome.finished, outcome.cells))
+        .section(finding(study, outcome));
+    if let Some(decision) = outcome.decision.as_ref().filter(|decision| !decision.differences.is_empty()) {
+        page = page.section(differences(study, decision));
+    }
+    if !outcome.settings.is_empty() {
+        page = page.section(settings(study, outcome)?);
+    }
+    page = page.section(
+        Section::new("How it was decided")
+            .prose("The rule below was fixed, with the whole file, before the first run. The noise of a study comes from its seeds, so that anybody can repeat it: its runs protect nobody.")
+            .source("the study file", text),
+    );
+    write(page, &laboratory.folder().join("report.html"))
+}
+
+fn finding(study: &StudyFile, outcome: &Outcome) -> Section {
+    let section = Section::new("Verdict").prose(format!("Claimed by {}.", study.source));
+    let Some(decision) = &outcome.decision else {
+        return section.prose(format!("{} No verdict yet: runs are missing.", study.claim));
+    };
+    let measured = decision.measured.map_or_else(|| "nothing".to_owned(), |m| difference_text(study, m.mean));
+    let mut finding = Finding::new(&study.claim, measured, decision.verdict).reason(&decision.reason);
+    if let Some(measured) = decision.measured {
+        let (low, high) = (significant(measured.low(), 3), significant(measured.high(), 3));
+        let percent = 100.0 * study.rule.confidence;
+        finding = finding.interval(format!("{percent} %: {low} to {high}, {} seeds", decision.differences.len()));
+    }
+    section.finding(finding)
+}
+
+fn difference_text(study: &StudyFile, mean: f64) -> String {
+    let rule = &study.rule;
+    format!("{} in {}, {} against {}, paired by seed", significant(mean, 3), rule.quantity, rule.better, rule.than)
+}
+
+fn differences(study: &StudyFile, decision: &Decision) -> Section {
+    let rule = &study.rule;
+    let label = format!("{} − {}", rule.better, rule.than);
+    let mut chart = RowChart::new(Axis::new(format!("difference in {}", rule.quantity))).threshold("threshold", rule.threshold);
+    if let Some(measured) = decision.measured {
+        let interval = Interval::spanning(measured.low(), measured.high());
+        chart = chart.row(Row::new(label, measured.mean, interval).values(decision.differences.iter().copied()));
+    }
+    let caption = "Dot and bar: the mean over seeds and its interval. Small dots: the single seeds.";
+    Section::new("Differences").figure(Figure::rows("Paired differences", &chart).caption(caption))
+}
+
+fn settings(study: &StudyFile, outcome: &Outcome) -> Result<Section> {
+    let format = NumberFormat::Significant(4);
+    let mut table = Table::new([
+        Column::text("setting"),
+        Column::number(&study.rule.quantity, format),
+        Column::number("seeds", NumberFormat::Count),
+        Column::text("tuned on other seeds"),
+    ]);
+    for setting in &outcome.settings {
+        let mean = setting.mean.map_or(Cell::Empty, |mean| Cell::Estimate(mean.mean, mean.half_width));
+        let tuned = setting.tuned.clone().unwrap_or_default();
+        drawing(table.row([setting.name.as_str().into(), mean, (setting.values.len() as f64).into(), tuned.into()]))?;
+    }
+    Ok(Section::new("Settings").table(table))
+}
