@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use thalweg_descent::store::{Run, read_events, read_timings};
+use thalweg_descent::store::{Status, read_events, read_timings};
 use thalweg_descent::{Record, Result};
 use thalweg_private::{NoiseKey, PlanSummary};
 use thalweg_report::format::{bytes, percent, seconds, significant};
@@ -48,8 +48,10 @@ pub fn write_run_report(folder: &Path) -> Result<PathBuf> {
 fn summary(records: &[Record], folder: &Path, training: &Training) -> Result<Section> {
     let last = |quantity: &str| over_steps(records, quantity).last().map(|(_, value)| *value);
     let steps = over_steps(records, "step").last().map_or(0.0, |(step, _)| *step);
+    // Told from the log alone: whoever draws the page may still hold the run's lock.
+    let finished = records.last().is_some_and(|record| record.get("finished").is_some());
     let mut facts = vec![
-        ("status", Run::status(folder)?.to_string()),
+        ("status", if finished { Status::Finished } else { Status::Interrupted }.to_string()),
         ("steps", format!("{steps} recorded of {}", training.descent.rates().steps())),
         ("parameters", training.descent.parameters().len().to_string()),
     ];

@@ -1,0 +1,301 @@
+//! The real binary in a fresh folder.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use thalweg::descent::store::Run;
+
+fn thalweg(folder: &Path, call: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+    command.current_dir(folder).args(call.split_whitespace()).env_remove("THALWEG_RUNS").stdin(Stdio::null());
+    command
+}
+
+#[track_caller]
+fn run(folder: &Path, call: &str) -> Output {
+    thalweg(folder, call).output().unwrap()
+}
+
+#[track_caller]
+fn json(folder: &Path, call: &str) -> Value {
+    let output = run(folder, call);
+    assert!(output.status.success(), "{call}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{call}: {error}"))
+}
+
+/// Exit code 2, one message that names all parts, and no folder left behind.
+#[track_caller]
+fn refused(call: &str, parts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bad.toml"), "[training]\nrate = 1.0\nspeed = 3\n").unwrap();
+    let output = run(folder.path(), call);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{call}: {message}");
+    for part in parts {
+        assert!(message.contains(part), "{call}: {message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+    assert!(!folder.path().join("runs").exists(), "{call} left a folder");
+}
+
+#[test]
+fn bad_input_is_refused_with_field_and_value() {
+    refused("private train --epsilon 0", &["privacy.epsilon", "0"]);
+    refused("private train --epsilon NaN", &["privacy.epsilon", "NaN"]);
+    refused("private train --delta 1", &["privacy.delta", "1"]);
+    refused("private train --clip -1", &["privacy.clip", "-1"]);
+    refused("private train --rate -0.5", &["training.rate", "-0.5"]);
+    refused("private train --batch 100000", &["training.batch", "100000", "1437"]);
+    refused("private train --batch 0", &["training.batch"]);
+    refused("private train --mechanism magic", &["magic", "lr-root"]);
+    refused("private train --schedule exponential:0", &["exponential:0"]);
+    refused("private train --sampling shuffled", &["fixed-order"]);
+    refused("private train --sampling poisson --mechanism lr-root", &["fixed-order"]);
+    refused("private train --optimiser adamw", &["adamw", "sgd"]);
+    refused("private train --data nothing", &["nothing"]);
+    refused("private train --widths 0", &["0"]);
+    refused("private train --device vulkan", &["vulkan"]);
+    refused("private train --config bad.toml", &["bad.toml", "line 3", "speed"]);
+    refused("private train --config missing.toml", &["missing.toml"]);
+    refused("runs resume private-7", &["private-7"]);
+    refused("runs show ../x", &["../x"]);
+    refused("study missing.toml", &["missing.toml"]);
+    refused("no-such-command", &["no-such-command"]);
+}
+
+#[test]
+fn an_error_is_json_too_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), "private train --epsilon -3 --json");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["exit_code"], 2);
+    assert!(document["error"].as_str().unwrap().contains("epsilon"));
+}
+
+#[test]
+fn a_run_is_recorded_listed_shown_compared_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let summary = json(folder, "private train --epochs 2 --insecure-seed 1 --json");
+    assert_eq!((summary["run"].as_str(), summary["steps"].as_u64()), (Some("private-1"), Some(44)));
+    assert_eq!(summary["private"], false, "an insecure seed protects nobody");
+    json(folder, "private train --epochs 2 --mechanism none --json");
+    let list = json(folder, "runs list --json");
+    assert_eq!(list.as_array().unwrap().len(), 2);
+    assert_eq!(list[0]["status"], "finished");
+    assert_eq!(json(folder, "runs show private-1 --json")["config"]["training"]["epochs"], 2);
+    let page = std::fs::read_to_string(folder.join("runs/private-1/report.html")).unwrap();
+    assert!(page.contains("NOT PRIVATE") && page.contains("<svg"));
+    std::fs::remove_file(folder.join("runs/private-1/report.html")).unwrap();
+    json(folder, "runs report private-1 --json");
+    let again = std::fs::read_to_string(folder.join("runs/private-1/report.html")).unwrap();
+    assert!(again == page, "drawn again from the same files, the page is the same");
+    json(folder, "runs compare private-1 private-2 --json");
+    assert!(folder.join("runs/compare.html").exists());
+    let text = String::from_utf8(run(folder, "runs list").stdout).unwrap();
+    assert!(text.contains("private-2"), "{text}");
+}
+
+#[test]
+fn private_events_hold_no_losses_of_the_batch_and_the_key_goes_with_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    assert_eq!(json(folder, "private train --epochs 2 --json")["private"], true);
+    json(folder, "private train --epochs 2 --mechanism none --json");
+    let events = |run: &str| std::fs::read_to_string(folder.join("runs").join(run).join("events.jsonl")).unwrap();
+    assert!(!events("private-1").contains("train.loss") && events("private-2").contains("train.loss"));
+    assert!(!folder.join("runs/private-1/secret.key").exists());
+}
+
+#[test]
+fn two_private_runs_differ_and_two_insecure_ones_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for seed in ["", "--insecure-seed 4"] {
+        let call = format!("private train --epochs 1 {seed} --json");
+        let (first, second) = (json(folder, &call), json(folder, &call));
+        assert_eq!(first["test_loss"] == second["test_loss"], !seed.is_empty(), "{seed}");
+    }
+    let one = json(folder, "private train --epochs 1 --insecure-seed 4 --micro-batch 16 --threads 1 --json");
+    let two = json(folder, "private train --epochs 1 --insecure-seed 4 --micro-batch 16 --threads 2 --json");
+    assert_eq!(one["test_loss"], two["test_loss"], "threads change nothing");
+}
+
+fn parameters_and_events(run: &Path) -> (Vec<f32>, Vec<u8>) {
+    (Run::newest_snapshot::<f32>(run).unwrap().parameters, std::fs::read(run.join("events.jsonl")).unwrap())
+}
+
+/// Kills the same run at `kills` moments, resumes it each time, and lets it finish.
+#[track_caller]
+fn kill_and_resume(folder: &Path, out: &Path, arguments: &str, kills: u64) -> u32 {
+    let mut killed_at_work = 0;
+    for kill in 0..kills {
+        let begun = out.join("config.toml").exists();
+        let call = if begun {
+            format!("runs resume {} --runs {}", out.file_name().unwrap().to_str().unwrap(), out.parent().unwrap().display())
+        } else {
+            format!("private train {arguments} --out {}", out.display())
+        };
+        let mut child = thalweg(folder, &call).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // 7 to 180 ms, spread irregularly.
+        std::thread::sleep(Duration::from_millis(7 + (kill * 67) % 173));
+        killed_at_work += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let call = format!("runs resume {} --runs {}", out.file_name().unwrap().to_str().unwrap(), out.parent().unwrap().display());
+    let output = run(folder, &call);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    killed_at_work
+}
+
+const LONG: &str = "--epochs 40 --widths 128 --checkpoint-every 7 --evaluate-every 20";
+
+#[test]
+fn a_run_killed_at_twenty_moments_ends_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (name, mechanism) in [("plain", "--mechanism none"), ("private", "--mechanism lr-root --insecure-seed 9")] {
+        let arguments = format!("{LONG} {mechanism}");
+        let undisturbed = folder.join(format!("undisturbed/{name}"));
+        json(folder, &format!("private train {arguments} --out {} --json", undisturbed.display()));
+        let killed = folder.join(format!("killed/{name}"));
+        let at_work = kill_and_resume(folder, &killed, &arguments, 20);
+        assert!(at_work >= 10, "{name}: only {at_work} of 20 kills met a run at work");
+        assert_eq!(parameters_and_events(&killed), parameters_and_events(&undisturbed), "{name}");
+    }
+}
+
+#[test]
+fn released_steps_of_a_private_run_are_never_redrawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let out = folder.join("secret/run");
+    let mut child =
+        thalweg(folder, &format!("private train {LONG} --out {}", out.display())).stdout(Stdio::null()).spawn().unwrap();
+    while std::fs::read_dir(out.join("checkpoints")).map_or(0, Iterator::count) < 2 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Two copies of the interrupted run, resumed apart, release the same steps: the noise is replayed, not drawn.
+    let copies = ["a", "b"].map(|name| {
+        let copy = folder.join("copies").join(name);
+        copy_folder(&out, &copy);
+        copy
+    });
+    let ends = copies.each_ref().map(|copy| {
+        let name = copy.file_name().unwrap().to_str().unwrap();
+        json(folder, &format!("runs resume {name} --runs copies --json"));
+        parameters_and_events(copy)
+    });
+    assert_eq!(ends[0], ends[1]);
+    // Without its key the run is refused, and nothing of it is changed.
+    std::fs::remove_file(out.join("secret.key")).unwrap();
+    let before = std::fs::read(out.join("events.jsonl")).unwrap();
+    let output = run(folder, "runs resume run --runs secret");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("secret.key"));
+    assert_eq!(std::fs::read(out.join("events.jsonl")).unwrap(), before);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_termination_signal_saves_and_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let call = "private train --epochs 2000 --insecure-seed 1 --checkpoint-every 100000";
+    let child = thalweg(folder, call).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while !folder.join("runs/private-1/events.jsonl").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("thalweg runs resume private-1"), "{message}");
+    assert_eq!(json(folder, "runs list --json")[0]["status"], "interrupted");
+    assert!(std::fs::read_dir(folder.join("runs/private-1/checkpoints")).unwrap().count() >= 1);
+}
+
+#[test]
+fn the_tour_repeats_with_its_seed_and_differs_with_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let accuracy = |document: &Value| document["methods"].clone();
+    let first = json(folder, "tour --json --out a");
+    assert_eq!(accuracy(&first), accuracy(&json(folder, "tour --json --out b")));
+    assert_ne!(accuracy(&first), accuracy(&json(folder, "tour --json --out c --seed 2")));
+    assert_eq!(first["methods"].as_array().unwrap().len(), 4);
+    let page = std::fs::read_to_string(folder.join("a/report.html")).unwrap();
+    assert!(page.contains("lr-root") && page.contains("<svg"));
+}
+
+const STUDY: &str = r#"
+name = "tiny"
+title = "A tiny study"
+claim = "A larger rate trains better."
+source = "nobody"
+seeds = [1, 2, 3]
+[rule]
+quantity = "test.accuracy"
+better = "fast"
+than = "slow"
+threshold = 0.0
+confidence = 0.95
+least_seeds = 3
+[base.training]
+epochs = 3
+[base.privacy]
+mechanism = "none"
+[[setting]]
+name = "fast"
+change = { "training.rate" = 0.5 }
+[[setting]]
+name = "slow"
+change = { "training.rate" = 0.001 }
+"#;
+
+#[test]
+fn a_study_is_sharded_resumed_decided_and_cannot_change_its_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("tiny.toml"), STUDY).unwrap();
+    let half = json(folder, "study tiny.toml --shard 1/2 --json");
+    assert_eq!((half["finished"].as_u64(), half["decision"].is_null()), (Some(3), true));
+    let whole = json(folder, "study tiny.toml --shard 2/2 --json");
+    assert_eq!(whole["decision"]["verdict"], "holds", "{whole}");
+    assert_eq!(json(folder, "study tiny.toml --json")["decision"], whole["decision"]);
+    assert!(std::fs::read_to_string(folder.join("runs/tiny/report.html")).unwrap().contains("holds"));
+    std::fs::write(folder.join("tiny.toml"), STUDY.replace("threshold = 0.0", "threshold = -1.0")).unwrap();
+    let output = run(folder, "study tiny.toml");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("changed after its first cell ran"));
+}
+
+#[test]
+fn completions_and_help_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(!run(folder.path(), &format!("completions {shell}")).stdout.is_empty());
+    }
+    for call in ["--help", "tour --help", "private train --help", "runs --help", "study --help"] {
+        assert!(String::from_utf8_lossy(&run(folder.path(), call).stdout).contains("Example"), "{call}");
+    }
+}
