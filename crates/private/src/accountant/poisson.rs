@@ -18,6 +18,8 @@ pub const GRID: f64 = 1e-4;
 const CAP: usize = 10_000_000;
 /// Wrapped mass that is not worth a wider grid; it is added to delta.
 const NEGLIGIBLE: f64 = 1e-15;
+/// The most steps: the relative rounding of the power grows with them, and must stay far below the least delta.
+const MOST_STEPS: u64 = 10_000_000;
 /// Below this delta the rounding of the Fourier transform could show.
 const LEAST_DELTA: f64 = 1e-10;
 
@@ -47,8 +49,8 @@ impl Poisson {
         if !(self.rate > 0.0 && self.rate <= 1.0) {
             return Err(Error::value("the sampling rate q", self.rate, "above 0 and at most 1"));
         }
-        if self.steps == 0 {
-            return Err(Error::value("the number of steps", 0, "at least 1"));
+        if !(1..=MOST_STEPS).contains(&self.steps) {
+            return Err(Error::value("the number of steps", self.steps, &format!("1 to {MOST_STEPS}")));
         }
         Ok(())
     }
@@ -208,7 +210,7 @@ impl Losses {
         }
         let mut planner = FftPlanner::new();
         planner.plan_fft_forward(size).process(&mut values);
-        let power = i32::try_from(steps).unwrap_or(i32::MAX);
+        let power = i32::try_from(steps).map_err(|_| Error::value("the number of steps", steps, "below 2^31"))?;
         values.iter_mut().for_each(|value| *value = value.powi(power));
         planner.plan_fft_inverse(size).process(&mut values);
         let first = -(size as i64 / 2);
@@ -355,6 +357,8 @@ mod tests {
             (1.0, 0.0, 1, 1e-5, "rate"),
             (1.0, 1.5, 1, 1e-5, "rate"),
             (1.0, 0.1, 0, 1e-5, "steps"),
+            (1.0, 0.1, 1 << 31, 1e-5, "steps"),
+            (1.0, 0.1, u64::MAX, 1e-5, "steps"),
             (1.0, 0.1, 1, 0.0, "delta"),
             (1.0, 0.1, 1, 1e-12, "1e-10"),
         ] {
