@@ -43,7 +43,7 @@ pub enum Direction {
 }
 
 impl Poisson {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         positive("the noise multiplier sigma", self.sigma)?;
         if !(self.rate > 0.0 && self.rate <= 1.0) {
             return Err(Error::value("the sampling rate q", self.rate, "above 0 and at most 1"));
@@ -300,7 +300,7 @@ fn smooth(size: usize) -> usize {
 }
 
 /// `log(1 - q + q e^y)` without overflow.
-fn log_mixture(q: f64, y: f64) -> f64 {
+pub(super) fn log_mixture(q: f64, y: f64) -> f64 {
     if y > 0.0 { y + (q + (1.0 - q) * (-y).exp()).ln() } else { (q * y.exp_m1()).ln_1p() }
 }
 
