@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`gaussian`] | one Gaussian mechanism, exact; every matrix mechanism without sampling is one |
 //! | [`poisson`] | DP-SGD with Poisson sampling, by the privacy-loss distribution, pessimistic |
+//! | [`rdp`] | the same by Renyi divergences: quicker, looser |
 
 pub mod gaussian;
 pub mod poisson;
+pub mod rdp;
 
 mod normal;
 mod search;

@@ -64,6 +64,20 @@ pub enum Error {
         norm: f64,
     },
 
+    /// A sum of clipped gradients that is not finite.
+    #[error(
+        "entry {index} of the sum of clipped gradients in step {step} is {value}; nothing was released: find the cause, \
+         often a learning rate that is too large"
+    )]
+    NonFiniteSum {
+        /// The step, from 0.
+        step: u64,
+        /// The entry, from 0.
+        index: usize,
+        /// `NaN` or infinite.
+        value: f32,
+    },
+
     /// The key file could not be read or written.
     #[error("{doing} the noise key {}: {source}", path.display())]
     KeyFile {

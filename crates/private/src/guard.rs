@@ -11,7 +11,7 @@ use crate::plan::{PlanSummary, PrivacyPlan};
 /// Releases `(sum of clipped gradients + noise) / expected batch` in each step, each step once.
 ///
 /// Observers see what is released and nothing else: losses on the batch, its size and norms are withheld, since no accountant has
-/// counted them. The saved state is the next step and the plan's fingerprint; neither key nor noise is in it.
+/// counted them. The saved state is the next step and fingerprints of plan and key; neither key nor noise is in it.
 #[derive(Debug)]
 pub struct PrivateGuard {
     plan: PrivacyPlan,
@@ -24,7 +24,8 @@ pub struct PrivateGuard {
 #[derive(Serialize, Deserialize)]
 struct Memo {
     next: u64,
-    plan: String,
+    plan: [u8; 32],
+    key: [u8; 16],
 }
 
 impl PrivateGuard {
@@ -43,29 +44,25 @@ impl PrivateGuard {
             return Ok(stream);
         }
         let mut stream = NoiseStream::new(&self.plan.strategy, len, Gaussian::new(self.key.clone()), Memory::default())?;
-        // A resumed run draws its past again from the key, so that no noise has to lie in a checkpoint.
-        let mut past = vec![0.0; if self.next > 0 { len } else { 0 }];
-        for _ in 0..self.next {
-            stream.add_next(0.0, &mut past)?;
-        }
+        stream.go_to(self.next)?;
         Ok(stream)
-    }
-
-    /// Names the plan; two plans of one name have the same strategy and the same noise.
-    fn fingerprint(&self) -> String {
-        format!("{:?} batch {}", self.plan.summary(), self.plan.expected_batch)
     }
 }
 
 impl Stateful for PrivateGuard {
     fn save(&self) -> Vec<u8> {
-        encode(&Memo { next: self.next, plan: self.fingerprint() })
+        encode(&Memo { next: self.next, plan: self.plan.fingerprint(), key: self.key.fingerprint() })
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), DescentError> {
         let memo: Memo = decode("the private guard", state)?;
-        if memo.plan != self.fingerprint() {
-            return Err(Error::state("it was saved under another mechanism, guarantee, clip norm or batch size").into());
+        if memo.plan != self.plan.fingerprint() {
+            let reason = "it was saved under another mechanism, workload, guarantee, clip norm or batch size";
+            return Err(Error::state(reason).into());
+        }
+        if memo.key != self.key.fingerprint() {
+            let reason = "it was saved under another noise key; resume with the key of the run, or begin a new run";
+            return Err(Error::state(reason).into());
         }
         self.next = memo.next;
         self.stream = None;
@@ -102,6 +99,9 @@ impl Guard<f32> for PrivateGuard {
     fn release(&mut self, step: u64, _units: usize, sum: &mut [f32], _record: &mut Record) -> Result<(), DescentError> {
         if step != self.next {
             return Err(Error::OutOfTurn { asked: step, next: self.next }.into());
+        }
+        if let Some(index) = sum.iter().position(|value| !value.is_finite()) {
+            return Err(Error::NonFiniteSum { step, index, value: sum[index] }.into());
         }
         let std = self.plan.sum_std();
         let mut stream = self.take_stream(sum.len())?;
@@ -168,6 +168,44 @@ mod tests {
         assert!(release(&mut guard_, 12).is_err(), "a step that no noise covers");
         assert!(guard(Name::PrefixRoot).restore(&guard_.save()).is_err());
         assert!(guard(Name::LrRoot).restore(b"nonsense").is_err());
+    }
+
+    #[test]
+    fn another_key_or_another_workload_is_refused() {
+        let saved = guard(Name::LrRoot).save();
+        guard(Name::LrRoot).restore(&saved).unwrap();
+        let resume = |beta: f64, seed: u64| {
+            let workload = Workload::new(Ratios::exponential(12, beta).unwrap());
+            let plan = PrivacyPlan::new(2.0, 1e-5, Name::LrRoot, workload, FIXED).with_expected_batch(10.0).build().unwrap();
+            plan.guard(&NoiseKey::insecure(seed)).restore(&saved)
+        };
+        resume(0.1, 5).unwrap();
+        assert!(resume(0.1, 6).unwrap_err().to_string().contains("another noise key"));
+        assert!(resume(0.2, 5).unwrap_err().to_string().contains("workload"));
+    }
+
+    #[test]
+    fn plans_that_differ_in_workload_alone_have_other_fingerprints() {
+        let print = |beta: f64| {
+            let workload = Workload::new(Ratios::linear(12, beta).unwrap());
+            let plan = PrivacyPlan::new(2.0, 1e-5, Name::Identity, workload, FIXED).with_expected_batch(10.0);
+            plan.build().unwrap().fingerprint()
+        };
+        assert_eq!(print(0.5), print(0.5));
+        assert_ne!(print(0.5), print(0.25));
+    }
+
+    #[test]
+    fn a_sum_that_is_no_number_is_refused_by_step_and_costs_nothing() {
+        let mut guard = guard(Name::LrRoot);
+        release(&mut guard, 0).unwrap();
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut sum = [0.0, bad, 0.0];
+            let error = guard.release(1, 7, &mut sum, &mut Record::default()).unwrap_err().to_string();
+            assert!(error.contains("step 1"), "{error}");
+            assert_eq!(sum[0], 0.0, "nothing is released");
+        }
+        release(&mut guard, 1).unwrap();
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! | question | module |
 //! |---|---|
 //! | which map does my optimiser compute? | [`workload`] |
-//! | which noise suits it, and how large is the error? | [`strategy`], [`evaluation`], [`lower_bound`] |
+//! | which noise suits it, and how large is the error? | [`strategy`], [`evaluation`], [`mod@lower_bound`] |
 //! | how much can one example move it? | [`pattern`], [`sensitivity`], [`clip`] |
 //! | how much noise for (epsilon, delta)? | [`accountant`], [`plan`] |
 //! | how does it get into the training? | [`noise`] on slices; [`guard`] in a descent |

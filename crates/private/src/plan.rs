@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use thalweg_descent::Participation;
+use thalweg_descent::state::encode;
 
 use crate::accountant::{Neighbours, gaussian, poisson::Poisson};
 use crate::clip::Clip;
@@ -36,6 +37,7 @@ pub struct PrivacyPlan {
     pub(crate) strategy: Strategy,
     pub(crate) clip: Clip,
     pub(crate) expected_batch: f64,
+    workload: Workload,
     summary: PlanSummary,
 }
 
@@ -91,6 +93,12 @@ impl PrivacyPlan {
     /// The guard that carries the plan out with the noise of this key.
     pub fn guard(&self, key: &NoiseKey) -> PrivateGuard {
         PrivateGuard::new(self.clone(), key.clone())
+    }
+
+    /// Names everything that decides the released values but the key: facts, batch, coefficients and workload.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        let parts = (&self.summary, self.expected_batch, self.strategy.name(), self.strategy.form(), &self.workload);
+        blake3::hash(&encode(&parts)).into()
     }
 
     /// The standard deviation of the fresh vectors in the sum, before it is divided by the expected batch.
@@ -150,7 +158,7 @@ impl PlanBuilder {
             mean_se: evaluation.mean_se,
             memory_vectors: strategy.memory_vectors(),
         };
-        Ok(PrivacyPlan { strategy, clip, expected_batch, summary })
+        Ok(PrivacyPlan { strategy, clip, expected_batch, workload: self.workload, summary })
     }
 
     fn strategy(&self) -> Result<Strategy> {

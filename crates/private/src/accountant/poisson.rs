@@ -9,7 +9,6 @@ use rustfft::num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use super::normal::cdf;
-use super::search::least;
 use crate::error::{Error, Result, positive, probability};
 
 /// The grid's step by default.
@@ -18,6 +17,8 @@ pub const GRID: f64 = 1e-4;
 const CAP: usize = 10_000_000;
 /// Wrapped mass that is not worth a wider grid; it is added to delta.
 const NEGLIGIBLE: f64 = 1e-15;
+/// The most steps: the relative rounding of the power grows with them, and must stay far below the least delta.
+const MOST_STEPS: u64 = 10_000_000;
 /// Below this delta the rounding of the Fourier transform could show.
 const LEAST_DELTA: f64 = 1e-10;
 
@@ -42,13 +43,13 @@ pub enum Direction {
 }
 
 impl Poisson {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         positive("the noise multiplier sigma", self.sigma)?;
         if !(self.rate > 0.0 && self.rate <= 1.0) {
             return Err(Error::value("the sampling rate q", self.rate, "above 0 and at most 1"));
         }
-        if self.steps == 0 {
-            return Err(Error::value("the number of steps", 0, "at least 1"));
+        if !(1..=MOST_STEPS).contains(&self.steps) {
+            return Err(Error::value("the number of steps", self.steps, &format!("1 to {MOST_STEPS}")));
         }
         Ok(())
     }
@@ -116,7 +117,7 @@ impl Poisson {
         Self { sigma: LIMIT, rate, steps }.check()?;
         probability("delta", delta)?;
         let excess = |sigma: f64, grid: f64| Self { sigma, rate, steps }.epsilon(delta, grid).map(|found| found - epsilon);
-        // A coarse grid, which is never below the fine one, finds noise that is enough.
+        // The coarse grid is never below the fine one, so noise that is enough there is enough; the fine one then lowers it.
         let mut enough = 1.0;
         while excess(enough, 10.0 * GRID)? > 0.0 {
             enough *= 2.0;
@@ -125,12 +126,20 @@ impl Poisson {
                 return Err(Error::Unreachable { epsilon, delta, limit: LIMIT, hint });
             }
         }
-        let mut low = Probe { sigma: enough / 2.0, excess: excess(enough / 2.0, GRID)? };
+        let probe = |sigma: f64, grid: f64| excess(sigma, grid).map(|excess| Probe { sigma, excess });
+        let mut low = probe(enough / 2.0, 10.0 * GRID)?;
         while low.excess <= 0.0 {
             enough = low.sigma;
-            low = Probe { sigma: low.sigma / 2.0, excess: excess(low.sigma / 2.0, GRID)? };
+            low = probe(enough / 2.0, 10.0 * GRID)?;
         }
-        let high = Probe { sigma: enough, excess: excess(enough, GRID)? };
+        let coarse = illinois(low, probe(enough, 10.0 * GRID)?, |sigma| excess(sigma, 10.0 * GRID))?;
+        let high = probe(coarse, GRID)?;
+        let mut share = 1e-3;
+        let mut low = probe(coarse * (1.0 - share), GRID)?;
+        while low.excess <= 0.0 {
+            share *= 4.0;
+            low = probe(low.sigma * (1.0 - share.min(0.5)), GRID)?;
+        }
         illinois(low, high, |sigma| excess(sigma, GRID))
     }
 }
@@ -144,7 +153,7 @@ struct Probe {
 
 /// The root of a falling function by the Illinois method, on its safe side: `low.excess > 0 >= high.excess`.
 fn illinois(mut low: Probe, mut high: Probe, excess: impl Fn(f64) -> Result<f64>) -> Result<f64> {
-    const WIDTH: f64 = 1e-8;
+    const WIDTH: f64 = 1e-7;
     let (mut low_weight, mut high_weight) = (1.0, 1.0);
     while high.sigma / low.sigma - 1.0 > WIDTH && high.excess < -WIDTH {
         let (up, down) = (low_weight * low.excess, high_weight * high.excess);
@@ -199,8 +208,9 @@ impl Losses {
         if steps == 1 {
             return Ok(self);
         }
-        let (half, wrapped) = self.half_width(steps)?;
-        let size = (2 * half + 1).next_power_of_two();
+        let below = self.reach(steps, -1.0)?;
+        let above = self.reach(steps, 1.0)?;
+        let size = smooth(below + above + 1);
         let mut values = vec![Complex64::default(); size];
         for (i, mass) in self.masses.iter().enumerate() {
             let place = (self.first + i as i64).rem_euclid(size as i64) as usize;
@@ -208,69 +218,89 @@ impl Losses {
         }
         let mut planner = FftPlanner::new();
         planner.plan_fft_forward(size).process(&mut values);
-        let power = i32::try_from(steps).unwrap_or(i32::MAX);
-        values.iter_mut().for_each(|value| *value = value.powi(power));
+        let power = i32::try_from(steps).map_err(|_| Error::value("the number of steps", steps, "below 2^31"))?;
+        raise(&mut values, power);
         planner.plan_fft_inverse(size).process(&mut values);
-        let first = -(size as i64 / 2);
+        let first = -(below as i64);
         let masses =
             (0..size as i64).map(|i| (values[(first + i).rem_euclid(size as i64) as usize].re / size as f64).max(0.0)).collect();
-        let infinite = -(steps as f64 * (-self.infinite).ln_1p()).exp_m1() + wrapped;
+        let infinite = -(steps as f64 * (-self.infinite).ln_1p()).exp_m1() + NEGLIGIBLE;
         Ok(Self { step: self.step, first, masses, infinite })
     }
 
-    /// Grid points to either side that hold the sum but for a negligible mass, and a bound on that mass (Chernoff).
-    fn half_width(&self, steps: u64) -> Result<(usize, f64)> {
-        let span = (self.first.unsigned_abs() as usize).max(self.masses.len());
-        let mut half = span.max((10.0 / self.step) as usize);
-        loop {
-            let edge = half as f64 * self.step;
-            let beyond = self.tail(steps, edge, 1.0) + self.tail(steps, edge, -1.0);
-            if beyond <= NEGLIGIBLE {
-                return Ok((half, beyond));
-            }
-            if 4 * half > CAP {
-                return Err(Error::GridTooLarge { points: 4 * half, cap: CAP, step: self.step });
-            }
-            half *= 2;
-        }
-    }
-
-    /// A bound on the probability that `sign` times the sum exceeds `edge`: `min_l E[e^{l sign Y}]^T e^{-l edge}`.
-    fn tail(&self, steps: u64, edge: f64, sign: f64) -> f64 {
+    /// Grid points on one side of 0 beyond which the sum lies with half the negligible probability at most (Chernoff):
+    /// `P[sign * sum > edge] <= E[e^{l sign Y}]^T e^{-l edge}` for every l.
+    fn reach(&self, steps: u64, sign: f64) -> Result<usize> {
         let exponents = (-4..=8).map(|i| 2f64.powi(i));
-        let bounds = exponents.map(|l| {
-            let terms = self.masses.iter().enumerate().filter(|(_, mass)| **mass > 0.0);
-            let moment: f64 = terms.map(|(i, mass)| mass * (l * sign * (self.first + i as i64) as f64 * self.step).exp()).sum();
-            (steps as f64 * moment.ln() - l * edge).exp()
-        });
-        bounds.fold(f64::INFINITY, f64::min)
-    }
-
-    /// `delta(epsilon) = infinite + sum over losses above epsilon of mass (1 - e^{epsilon - loss})`.
-    fn delta(&self, epsilon: f64) -> f64 {
-        let above = ((epsilon / self.step).floor() as i64 + 1 - self.first).max(0);
-        let start = usize::try_from(above).unwrap_or(usize::MAX).min(self.masses.len());
-        let terms = self.masses[start..].iter().enumerate().map(|(i, mass)| {
-            let loss = (self.first + (start + i) as i64) as f64 * self.step;
-            mass * -(epsilon - loss).exp_m1().min(0.0)
-        });
-        self.infinite + terms.sum::<f64>()
-    }
-
-    fn epsilon(&self, delta: f64) -> Result<f64> {
-        if self.delta(0.0) <= delta {
-            return Ok(0.0);
+        let edges = exponents.map(|l| (steps as f64 * self.moment(l * sign).ln() - (0.5 * NEGLIGIBLE).ln()) / l);
+        let points = (edges.fold(f64::INFINITY, f64::min).max(0.0) / self.step).ceil() + 1.0;
+        if points > (CAP / 2) as f64 {
+            return Err(Error::GridTooLarge { points: 2 * points as usize, cap: CAP, step: self.step });
         }
-        let high = (self.first + self.masses.len() as i64) as f64 * self.step;
-        least(0.0, high, |epsilon| self.delta(epsilon) <= delta).ok_or_else(|| {
-            let hint = "the noise is far too small for this delta".to_owned();
-            Error::Unreachable { epsilon: high, delta, limit: high, hint }
-        })
+        Ok(points as usize)
+    }
+
+    /// `E[e^{l Y}]` over the finite losses.
+    fn moment(&self, l: f64) -> f64 {
+        // Powers by multiplication, begun afresh often enough that neither rounding nor underflow can grow.
+        const RUN: usize = 64;
+        let ratio = (l * self.step).exp();
+        let runs = self.masses.chunks(RUN).enumerate().filter(|(_, masses)| masses.iter().any(|mass| *mass > 0.0));
+        let of_run = |(run, masses): (usize, &[f64])| {
+            let start = (l * (self.first + (run * RUN) as i64) as f64 * self.step).exp();
+            start * masses.iter().rev().fold(0.0, |sum, mass| sum * ratio + mass)
+        };
+        runs.map(of_run).sum()
+    }
+
+    /// The epsilon at which `delta(epsilon) = infinite + sum over losses above epsilon of mass (1 - e^{epsilon - loss})` is met.
+    fn epsilon(&self, delta: f64) -> Result<f64> {
+        let decay = (-self.step).exp();
+        // Both over the losses above: their mass, and their mass times e^{loss here - loss}.
+        let (mut above, mut discounted) = (0.0, 0.0);
+        for (i, mass) in self.masses.iter().enumerate().rev() {
+            let loss = (self.first + i as i64) as f64 * self.step;
+            discounted *= decay;
+            if self.infinite + above - discounted > delta {
+                // Between this loss and the next, delta is infinite + above - e^{epsilon - loss} discounted.
+                let within = ((self.infinite + above - delta) / discounted).ln();
+                return self.reached(loss + within, delta);
+            }
+            above += mass;
+            discounted += mass;
+        }
+        Ok(0.0)
+    }
+
+    fn reached(&self, epsilon: f64, delta: f64) -> Result<f64> {
+        if self.infinite < delta {
+            return Ok(epsilon.max(0.0));
+        }
+        let hint = "the noise is far too small for this delta".to_owned();
+        Err(Error::Unreachable { epsilon, delta, limit: epsilon, hint })
     }
 }
 
+/// The transform of real values to this power; its second half mirrors the first.
+fn raise(spectrum: &mut [Complex64], power: i32) {
+    let size = spectrum.len();
+    for i in 0..=size / 2 {
+        let value = spectrum[i].powi(power);
+        spectrum[i] = value;
+        if i > 0 {
+            spectrum[size - i] = value.conj();
+        }
+    }
+}
+
+/// The least `m 2^k` of at least `size` with m in 4, 5, 6: transforms of such lengths are fast.
+fn smooth(size: usize) -> usize {
+    let whole = size.next_power_of_two().max(8);
+    [5 * whole / 8, 3 * whole / 4].into_iter().find(|candidate| *candidate >= size).unwrap_or(whole)
+}
+
 /// `log(1 - q + q e^y)` without overflow.
-fn log_mixture(q: f64, y: f64) -> f64 {
+pub(super) fn log_mixture(q: f64, y: f64) -> f64 {
     if y > 0.0 { y + (q + (1.0 - q) * (-y).exp()).ln() } else { (q * y.exp_m1()).ln_1p() }
 }
 
@@ -355,6 +385,8 @@ mod tests {
             (1.0, 0.0, 1, 1e-5, "rate"),
             (1.0, 1.5, 1, 1e-5, "rate"),
             (1.0, 0.1, 0, 1e-5, "steps"),
+            (1.0, 0.1, 1 << 31, 1e-5, "steps"),
+            (1.0, 0.1, u64::MAX, 1e-5, "steps"),
             (1.0, 0.1, 1, 0.0, "delta"),
             (1.0, 0.1, 1, 1e-12, "1e-10"),
         ] {

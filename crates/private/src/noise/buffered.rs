@@ -6,7 +6,6 @@ use super::gaussian::{CHUNK, Innovations};
 use super::ring::add_one;
 use super::stream::StreamingMatrix;
 use crate::blt::Blt;
-use crate::error::{Error, Result};
 
 /// `x_t = z_t - sum_j omega_j s_j; s_j <- theta_j s_j + x_t`, with buffers in `f64`.
 #[derive(Debug)]
@@ -63,21 +62,7 @@ impl StreamingMatrix for Buffered {
         2 * self.blt.buffers()
     }
 
-    fn save(&self) -> Vec<u8> {
-        self.buffers.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    fn restore(&mut self, step: u64, len: usize, state: &[u8], _: &dyn Innovations) -> Result<()> {
-        let expected = if step == 0 { 0 } else { self.blt.buffers() * len };
-        let (values, rest) = state.as_chunks::<{ size_of::<f64>() }>();
-        if values.len() != expected || !rest.is_empty() {
-            return Err(Error::state(format!(
-                "{} bytes of noise buffers instead of {}",
-                state.len(),
-                expected * size_of::<f64>()
-            )));
-        }
-        self.buffers = values.iter().map(|&value| f64::from_le_bytes(value)).collect();
-        Ok(())
+    fn clear(&mut self) {
+        self.buffers.clear();
     }
 }

@@ -34,6 +34,9 @@ pub struct NoiseKey {
 /// The stream reserved for the seed of secret sampling; noise streams have smaller numbers.
 const SAMPLING_STREAM: u64 = u64::MAX;
 
+/// The stream reserved for recognising the key.
+const FINGERPRINT_STREAM: u64 = u64::MAX - 1;
+
 const SECURE_HEADER: &str = "thalweg-noise-key-1";
 const INSECURE_HEADER: &str = "thalweg-insecure-noise-key-1";
 
@@ -66,6 +69,15 @@ impl NoiseKey {
         let mut rng = ChaCha20Rng::from_seed(*self.bytes);
         rng.set_stream(SAMPLING_STREAM);
         rng.next_u64()
+    }
+
+    /// 16 bytes that tell keys apart and from which no key and no noise can be computed.
+    pub(crate) fn fingerprint(&self) -> [u8; 16] {
+        let mut rng = ChaCha20Rng::from_seed(*self.bytes);
+        rng.set_stream(FINGERPRINT_STREAM);
+        let mut print = [0; 16];
+        rng.fill_bytes(&mut print);
+        print
     }
 
     pub(crate) fn bytes(&self) -> &[u8; 32] {
@@ -180,6 +192,9 @@ mod tests {
         let (a, b) = (NoiseKey::generate().unwrap(), NoiseKey::generate().unwrap());
         assert_ne!(*a.bytes, *b.bytes);
         assert_ne!(a.sampling_seed(), b.sampling_seed());
+        assert_ne!(a.fingerprint(), b.fingerprint());
+        assert_eq!(a.fingerprint(), a.clone().fingerprint());
+        assert_ne!(a.fingerprint()[..8], a.sampling_seed().to_le_bytes());
         assert_eq!(NoiseKey::insecure(3).sampling_seed(), NoiseKey::insecure(3).sampling_seed());
         assert_eq!(format!("{a:?}"), "NoiseKey { .. }");
     }

@@ -5,7 +5,6 @@ use rayon::prelude::*;
 use super::gaussian::{CHUNK, Innovations};
 use super::ring::{Ring, accumulate, add_one};
 use super::stream::StreamingMatrix;
-use crate::error::{Error, Result};
 
 /// The non-zero entries of the rows of `C^{-1}`, from the diagonal to the left.
 #[derive(Debug)]
@@ -92,16 +91,14 @@ impl StreamingMatrix for MovingAverage {
         }
     }
 
-    fn save(&self) -> Vec<u8> {
-        // The past is a function of key and step.
-        Vec::new()
+    fn clear(&mut self) {
+        if let Past::Ring(ring) = &mut self.past {
+            ring.clear();
+        }
     }
 
-    fn restore(&mut self, step: u64, len: usize, state: &[u8], innovations: &dyn Innovations) -> Result<()> {
-        if !state.is_empty() {
-            return Err(Error::state(format!("a moving average saves no past noise, but there are {} bytes of it", state.len())));
-        }
-        let Past::Ring(ring) = &mut self.past else { return Ok(()) };
+    fn go_to(&mut self, step: u64, len: usize, innovations: &dyn Innovations) {
+        let Past::Ring(ring) = &mut self.past else { return };
         ring.clear();
         // Slots fill in order from 0, so vectors older than the ring come first.
         let kept = step.min(ring.capacity() as u64);
@@ -112,7 +109,6 @@ impl StreamingMatrix for MovingAverage {
             draw(last - age, innovations, &mut vector);
             ring.put(last - age, vector);
         }
-        Ok(())
     }
 }
 

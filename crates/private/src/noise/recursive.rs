@@ -5,7 +5,6 @@ use rayon::prelude::*;
 use super::gaussian::{CHUNK, Innovations};
 use super::ring::{Ring, accumulate, add_one};
 use super::stream::StreamingMatrix;
-use crate::error::Result;
 
 /// `x_t = (z_t - sum_{k=1}^{p-1} c_k x_{t-k}) / c_0` with p of at least 2.
 #[derive(Debug)]
@@ -54,11 +53,7 @@ impl StreamingMatrix for Recursive {
         self.ring.capacity()
     }
 
-    fn save(&self) -> Vec<u8> {
-        self.ring.to_bytes()
-    }
-
-    fn restore(&mut self, step: u64, len: usize, state: &[u8], _: &dyn Innovations) -> Result<()> {
-        self.ring.restore(step, len, state)
+    fn clear(&mut self) {
+        self.ring.clear();
     }
 }

@@ -1,7 +1,6 @@
 //! The last vectors of a stream, in slots that are reused.
 
 use super::gaussian::CHUNK;
-use crate::error::{Error, Result};
 
 /// Up to `capacity` past vectors; vector t lies in slot `t % capacity`. Slots are allocated when first needed.
 #[derive(Debug)]
@@ -53,25 +52,6 @@ impl Ring {
     pub(super) fn clear(&mut self) {
         self.slots.clear();
     }
-
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        self.slots.iter().flatten().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    /// Takes back [`to_bytes`](Self::to_bytes) of a ring after `step` vectors of length `len`.
-    pub(super) fn restore(&mut self, step: u64, len: usize, bytes: &[u8]) -> Result<()> {
-        let filled = step.min(self.capacity as u64) as usize;
-        let expected = filled * len * size_of::<f32>();
-        let (values, []) = bytes.as_chunks::<{ size_of::<f32>() }>() else {
-            return Err(Error::state(format!("{} bytes of past noise are not whole numbers", bytes.len())));
-        };
-        if bytes.len() != expected {
-            return Err(Error::state(format!("{} bytes of past noise instead of {expected}", bytes.len())));
-        }
-        let vector = |slot: usize| values[slot * len..(slot + 1) * len].iter().map(|&value| f32::from_le_bytes(value)).collect();
-        self.slots = (0..filled).map(vector).collect();
-        Ok(())
-    }
 }
 
 /// `sum += factors[0] past(0) + factors[1] past(1) + ...`, added in this order for every element.
@@ -120,22 +100,5 @@ mod tests {
             add_one(&mut plain, *factor, vector);
         }
         assert_eq!(blocked, plain);
-    }
-
-    #[test]
-    fn bytes_bring_the_ring_back() {
-        let mut ring = Ring::new(3);
-        for step in 0..5 {
-            let mut vector = ring.take(step, 2);
-            vector.fill(step as f32);
-            ring.put(step, vector);
-        }
-        let mut other = Ring::new(3);
-        other.restore(5, 2, &ring.to_bytes()).unwrap();
-        for step in 2..5 {
-            assert_eq!(other.chunk(step, 0), [step as f32; 2]);
-        }
-        assert!(other.restore(5, 3, &ring.to_bytes()).is_err());
-        assert!(other.restore(5, 2, &ring.to_bytes()[1..]).is_err());
     }
 }

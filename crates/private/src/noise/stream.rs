@@ -18,14 +18,17 @@ pub trait StreamingMatrix: Send + Sync + std::fmt::Debug {
     /// How many `f32` vectors of the length of `out` are kept.
     fn memory_vectors(&self) -> usize;
 
-    /// What must be remembered between two steps, beside the number of steps.
-    fn save(&self) -> Vec<u8>;
+    /// Forgets the past: the next step is step 0.
+    fn clear(&mut self);
 
-    /// Goes to where [`save`](Self::save) was called after `step` steps of vectors of length `len`.
-    ///
-    /// # Errors
-    /// [`Error::State`] when the bytes do not fit.
-    fn restore(&mut self, step: u64, len: usize, state: &[u8], innovations: &dyn Innovations) -> Result<()>;
+    /// Goes to the state before `step`, for vectors of length `len`; the past is drawn again, never read from a checkpoint.
+    fn go_to(&mut self, step: u64, len: usize, innovations: &dyn Innovations) {
+        self.clear();
+        let mut unused = vec![0.0; if step > 0 { len } else { 0 }];
+        for past in 0..step {
+            self.add_row(past, innovations, 0.0, &mut unused);
+        }
+    }
 }
 
 /// Whether past noise is kept, or drawn again from its counter-based generator; the noise is the same to the bit.
@@ -75,7 +78,6 @@ pub struct NoiseStream {
 struct Saved {
     next: u64,
     len: u64,
-    matrix: Vec<u8>,
 }
 
 impl NoiseStream {
@@ -119,9 +121,24 @@ impl NoiseStream {
         self.matrix.memory_vectors()
     }
 
-    /// The position, and past noise where it cannot be drawn again. Never the key.
+    /// Goes to the step whose noise is to come next, drawing what it needs of the past from the key again.
+    ///
+    /// A moving average draws its last p - 1 vectors; noise that depends on its own past is computed from the first step on.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] beyond the strategy's last step.
+    pub fn go_to(&mut self, step: u64) -> Result<()> {
+        if step > self.steps {
+            return Err(Error::Exhausted { steps: self.steps });
+        }
+        self.matrix.go_to(step, self.len, &*self.innovations);
+        self.next = step;
+        Ok(())
+    }
+
+    /// Position and length; neither key nor noise.
     pub fn save(&self) -> Vec<u8> {
-        state::encode(&Saved { next: self.next, len: self.len as u64, matrix: self.matrix.save() })
+        state::encode(&Saved { next: self.next, len: self.len as u64 })
     }
 
     /// Goes to where [`save`](Self::save) was called on a stream of the same strategy, length and key.
@@ -136,9 +153,7 @@ impl NoiseStream {
                 saved.next, saved.len, self.steps, self.len
             )));
         }
-        self.matrix.restore(saved.next, self.len, &saved.matrix, &*self.innovations)?;
-        self.next = saved.next;
-        Ok(())
+        self.go_to(saved.next)
     }
 }
 
