@@ -11,7 +11,7 @@ use crate::plan::{PlanSummary, PrivacyPlan};
 /// Releases `(sum of clipped gradients + noise) / expected batch` in each step, each step once.
 ///
 /// Observers see what is released and nothing else: losses on the batch, its size and norms are withheld, since no accountant has
-/// counted them. The saved state is the next step and fingerprints of plan and key; neither key nor noise is in it.
+/// counted them. The saved state is the [`Ledger`] and fingerprints of plan and key; neither key nor noise is in it.
 #[derive(Debug)]
 pub struct PrivateGuard {
     plan: PrivacyPlan,
@@ -20,10 +20,23 @@ pub struct PrivateGuard {
     stream: Option<NoiseStream>,
 }
 
+/// What a guard has released so far, and under which plan: what an account of the data needs to know. Nothing in it is secret.
+///
+/// The plan's guarantee covers all its steps at once; fewer released steps never cost more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// The plan.
+    pub plan: PlanSummary,
+    /// The steps released.
+    pub released: u64,
+}
+
 /// What a resumed guard must find again.
 #[derive(Serialize, Deserialize)]
 struct Memo {
     next: u64,
+    /// The plan's facts as JSON, which describes itself.
+    facts: String,
     plan: [u8; 32],
     key: [u8; 16],
 }
@@ -36,6 +49,21 @@ impl PrivateGuard {
     /// The facts of the plan.
     pub fn summary(&self) -> PlanSummary {
         self.plan.summary()
+    }
+
+    /// What has been released so far.
+    pub fn ledger(&self) -> Ledger {
+        Ledger { plan: self.summary(), released: self.next }
+    }
+
+    /// The ledger in the state that a guard [saved](Stateful::save), for whoever has neither plan nor key.
+    ///
+    /// # Errors
+    /// When the bytes are not such a state.
+    pub fn ledger_in(state: &[u8]) -> Result<Ledger, DescentError> {
+        let memo: Memo = decode("the private guard", state)?;
+        let plan = serde_json::from_str(&memo.facts).map_err(|error| Error::state(error.to_string()))?;
+        Ok(Ledger { plan, released: memo.next })
     }
 
     /// Takes the noise stream for vectors of that length, at the next step.
@@ -51,7 +79,8 @@ impl PrivateGuard {
 
 impl Stateful for PrivateGuard {
     fn save(&self) -> Vec<u8> {
-        encode(&Memo { next: self.next, plan: self.plan.fingerprint(), key: self.key.fingerprint() })
+        let facts = serde_json::to_string(&self.summary()).expect("numbers, names and strings are all JSON");
+        encode(&Memo { next: self.next, facts, plan: self.plan.fingerprint(), key: self.key.fingerprint() })
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), DescentError> {
@@ -168,6 +197,20 @@ mod tests {
         assert!(release(&mut guard_, 12).is_err(), "a step that no noise covers");
         assert!(guard(Name::PrefixRoot).restore(&guard_.save()).is_err());
         assert!(guard(Name::LrRoot).restore(b"nonsense").is_err());
+    }
+
+    #[test]
+    fn the_ledger_counts_what_was_released_and_lies_in_the_state() {
+        let mut guard = guard(Name::LrRoot);
+        for step in 0..3 {
+            assert_eq!(guard.ledger().released, step);
+            release(&mut guard, step).unwrap();
+        }
+        let read = PrivateGuard::ledger_in(&guard.save()).unwrap();
+        let plan = guard.summary();
+        assert_eq!((read.released, read.plan.mechanism, read.plan.participation), (3, plan.mechanism, plan.participation));
+        assert!((read.plan.noise_std / plan.noise_std - 1.0).abs() < 1e-15 && read.plan.epsilon == 2.0);
+        assert!(PrivateGuard::ledger_in(b"nonsense").is_err());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub use blt::Blt;
 pub use clip::Clip;
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Objective, evaluate};
-pub use guard::PrivateGuard;
+pub use guard::{Ledger, PrivateGuard};
 pub use lower_bound::lower_bound;
 pub use noise::NoiseKey;
 pub use pattern::Pattern;
