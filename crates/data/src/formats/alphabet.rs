@@ -85,7 +85,7 @@ impl Alphabet {
 /// Text in the alphabet of text8, a-z and space: ASCII letters in lower case, each digit spelled out, every other run of characters one
 /// space, none at the ends.
 ///
-/// This is *like* text8 and not text8: figures on it are "text27 on <corpus>".
+/// This is *like* text8 and not text8: figures on it are reported as `text27 on CORPUS`.
 ///
 /// ```
 /// use thalweg_data::formats::alphabet::text27;
