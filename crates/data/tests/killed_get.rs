@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 use support::{ARCHIVE, TOY, World, online};
 use thalweg_data::{Sha256Hash, splitmix64};
 
-const KILLS: u64 = 24;
-const RECORDS: usize = 8_000;
+const RECORDS: usize = 30_000;
 
 /// The process that is killed: not a test of its own.
 #[test]
@@ -73,24 +72,36 @@ fn without_times(path: &Path) -> Vec<u8> {
     stable.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
-#[test]
-fn a_killed_get_is_repeated_from_where_it_was() {
+/// Kills fresh runs at `kills` moments spread over the length of an undisturbed one, and runs each again.
+fn kill_at_moments(kills: u64, install_client: fn(&World)) {
     let undisturbed = World::new(RECORDS);
-    install_slow_client(&undisturbed);
+    install_client(&undisturbed);
     let start = Instant::now();
     assert!(start_child(&undisturbed).wait().unwrap().success());
     let whole_run = start.elapsed();
     let expected = tree(&undisturbed.root());
     let packed = Sha256Hash::of_file(&undisturbed.set_folder().join("packed")).unwrap();
-    for kill in 0..KILLS {
-        let moment = whole_run.mul_f64((kill as f64 + splitmix64(kill) as f64 / u64::MAX as f64) / KILLS as f64 * 1.1);
-        let world = World::new(RECORDS);
-        install_slow_client(&world);
+    for kill in 0..kills {
+        let jitter = splitmix64(kill) as f64 / u64::MAX as f64;
+        let moment = whole_run.mul_f64((kill as f64 + jitter) / kills as f64);
+        let world = undisturbed.again();
+        install_client(&world);
         kill_after(&world, moment);
         check_final_names(&world, packed);
         assert!(start_child(&world).wait().unwrap().success(), "run again after a kill at {moment:?}");
         assert_eq!(tree(&world.root()), expected, "killed after {moment:?}");
     }
+}
+
+#[test]
+fn killed_while_the_client_works() {
+    kill_at_moments(16, install_slow_client);
+}
+
+/// With a client that takes no time, most moments are in unpacking, packing and renaming.
+#[test]
+fn killed_while_packing() {
+    kill_at_moments(40, World::install_quick_client);
 }
 
 fn kill_after(world: &World, moment: Duration) {

@@ -116,7 +116,7 @@ impl Cache {
     }
 
     /// Takes a set from an archive or a folder of the user's own. An archive is copied first; a copy that was interrupted goes on
-    /// where it stopped.
+    /// where it stopped. Where the set is ready already nothing is done, unless [`Existing::Replace`] is asked for.
     ///
     /// # Errors
     /// As [`get`](Self::get); [`DataError::BadRequest`] for an embedded set.

@@ -22,10 +22,19 @@ impl World {
     pub(crate) fn new(records: usize) -> Self {
         let archive = tgz(&[("package/readme.md", b"about"), ("package/pictures.bin", &pictures(records))]);
         let entries: &'static [Entry] = Vec::leak(vec![entry(records, &archive)]);
-        let world = Self { folder: tempfile::tempdir().unwrap(), entries, archive };
-        std::fs::create_dir_all(world.clients()).unwrap();
-        std::fs::write(world.source(), &world.archive).unwrap();
-        world
+        Self { folder: tempfile::tempdir().unwrap(), entries, archive }.furnished()
+    }
+
+    /// Another world with the same set and nothing in its cache.
+    pub(crate) fn again(&self) -> Self {
+        let archive = self.archive.clone();
+        Self { folder: tempfile::tempdir().unwrap(), entries: self.entries, archive }.furnished()
+    }
+
+    fn furnished(self) -> Self {
+        std::fs::create_dir_all(self.clients()).unwrap();
+        std::fs::write(self.source(), &self.archive).unwrap();
+        self
     }
 
     /// Folder of the fake clients; it is the only search path.
