@@ -33,6 +33,11 @@ impl Axis {
         self
     }
 
+    /// The same axis, drawn evenly.
+    pub(crate) fn linear(&self) -> Self {
+        Self { scale: Scale::Linear, ..self.clone() }
+    }
+
     /// Fractions shown as percent.
     #[must_use]
     pub fn percent(mut self) -> Self {
@@ -62,7 +67,12 @@ impl Placed {
             Scale::Log if range.is_none() => (0.0, 1.0),
             Scale::Log => (low.log10(), high.log10()),
         };
-        let margin = if high > low { 0.0 } else { (low.abs() * 0.05).max(if axis.scale == Scale::Log { 0.5 } else { 1e-9 }) };
+        let margin = match axis.scale {
+            _ if high > low => 0.0,
+            Scale::Log => 0.5,
+            Scale::Linear if low == 0.0 => 1.0,
+            Scale::Linear => low.abs() * 0.05,
+        };
         let (low, high) = (low - margin, high + margin);
         let step = match axis.scale {
             Scale::Linear => nice_step((high - low) / ticks as f64),

@@ -4,10 +4,12 @@ use crate::Interval;
 use crate::plot::axis::{Axis, Placed};
 use crate::plot::svg::{Anchor, Drawing, HAIR, INK, SOFT, colour};
 
-const WIDTH: f64 = 640.0;
+const WIDTH: f64 = 560.0;
 const RIGHT: f64 = 24.0;
-const TOP: f64 = 14.0;
-const ROW: f64 = 30.0;
+const TOP: f64 = 30.0;
+const ROW: f64 = 44.0;
+/// What a character takes at most: narrow screens show the words larger (see `page.css`).
+const CHARACTER: f64 = 10.0;
 
 /// One estimate.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +43,7 @@ pub struct RowChart {
 }
 
 impl RowChart {
-    /// Without rows; the axis is linear.
+    /// Without rows; the axis is drawn linear whatever its scale.
     pub fn new(axis: Axis) -> Self {
         Self { axis, rows: Vec::new(), threshold: None }
     }
@@ -62,20 +64,22 @@ impl RowChart {
 
     pub(crate) fn to_svg(&self, title: &str) -> String {
         let longest = self.rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);
-        let left = (24.0 + 7.6 * longest as f64).clamp(60.0, 260.0);
+        // Labels stand above their rows where they would take more than half of the width beside them.
+        let beside = 24.0 + CHARACTER * longest as f64;
+        let left = if beside > WIDTH / 2.0 { 24.0 } else { beside.max(60.0) };
         let bottom = TOP + ROW * self.rows.len().max(1) as f64 + 8.0;
         let description = format!("{}, {} rows", self.axis.label, self.rows.len());
         let mut drawing = Drawing::new(WIDTH, bottom + 46.0, title, &description);
-        let axis = Placed::new(&self.axis, self.range(), 5, left, WIDTH - RIGHT);
+        let axis = Placed::new(&self.axis.linear(), self.range(), 5, left, WIDTH - RIGHT);
         for (place, label) in axis.ticks() {
             drawing.line((place, TOP), (place, bottom), HAIR, 1.0, "");
             drawing.text((place, bottom + 18.0), Anchor::Middle, 13.0, SOFT, &label);
         }
         drawing.text((WIDTH - RIGHT, bottom + 38.0), Anchor::End, 13.0, INK, &self.axis.label);
-        if let Some((name, value)) = &self.threshold {
+        if let Some((name, value)) = self.threshold.as_ref().filter(|(_, value)| value.is_finite()) {
             let place = axis.place(*value);
             drawing.line((place, TOP - 6.0), (place, bottom), INK, 1.5, "4 3");
-            drawing.text((left, bottom + 38.0), Anchor::Start, 13.0, SOFT, &format!("┆ {name}"));
+            drawing.text((place, TOP - 12.0), Anchor::Middle, 13.0, SOFT, name);
         }
         if self.rows.is_empty() {
             drawing.text(((left + WIDTH) / 2.0, TOP + ROW / 2.0), Anchor::Middle, 15.0, SOFT, "no data");
@@ -97,7 +101,11 @@ impl RowChart {
 }
 
 fn draw_row(drawing: &mut Drawing, row: &Row, axis: &Placed, left: f64, y: f64) {
-    drawing.text((left - 12.0, y + 4.5), Anchor::End, 13.0, INK, &row.label);
+    if left > 24.0 {
+        drawing.text((left - 12.0, y + 4.5), Anchor::End, 13.0, INK, &row.label);
+    } else {
+        drawing.text((left, y - 12.0), Anchor::Start, 13.0, INK, &row.label);
+    }
     for value in &row.values {
         drawing.dot((axis.place(*value), y + 8.0), 2.0, SOFT);
     }

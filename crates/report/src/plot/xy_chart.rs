@@ -5,12 +5,14 @@ use crate::plot::PlotError;
 use crate::plot::axis::{Axis, Placed, Scale};
 use crate::plot::svg::{Anchor, Drawing, HAIR, INK, SOFT, colour, dash};
 
-const WIDTH: f64 = 640.0;
+const WIDTH: f64 = 560.0;
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 14.0;
+const TOP: f64 = 34.0;
 const PLOT_HEIGHT: f64 = 270.0;
-const LEGEND_LINE: f64 = 20.0;
+const LEGEND_LINE: f64 = 24.0;
+/// What a character takes at most: narrow screens show the words larger (see `page.css`).
+const CHARACTER: f64 = 10.0;
 
 /// A place of a line, with the band around it where there is one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,8 +92,8 @@ impl XyChart {
         let x = Placed::new(&self.x, self.range(|sample| [sample.x; 3]), 6, LEFT, WIDTH - RIGHT);
         let y = Placed::new(&self.y, self.y_range(), 5, bottom, TOP);
         draw_axes(&mut drawing, self, &x, &y, bottom);
-        if let Some((name, level)) = &self.level {
-            let at = y.place(*level);
+        if let Some((name, level)) = self.drawable_level() {
+            let at = y.place(level);
             drawing.line((LEFT, at), (WIDTH - RIGHT, at), INK, 1.0, "4 3");
             drawing.text((WIDTH - RIGHT - 4.0, at - 5.0), Anchor::End, 12.0, SOFT, name);
         }
@@ -99,7 +101,7 @@ impl XyChart {
             drawing.text(((LEFT + WIDTH) / 2.0, TOP + PLOT_HEIGHT / 2.0), Anchor::Middle, 15.0, SOFT, "no data");
         }
         for (series, line) in self.lines.iter().enumerate() {
-            draw_line(&mut drawing, series, line, &x, &y);
+            draw_line(&mut drawing, series, line, self.y.scale, &x, &y);
         }
         draw_legend(&mut drawing, &legend, bottom + 62.0);
         Ok(drawing.finish())
@@ -118,13 +120,19 @@ impl XyChart {
         Ok(())
     }
 
+    /// The level, where the axis can show it.
+    fn drawable_level(&self) -> Option<(&str, f64)> {
+        let (name, level) = self.level.as_ref()?;
+        (level.is_finite() && (self.y.scale == Scale::Linear || *level > 0.0)).then_some((name, *level))
+    }
+
     fn y_range(&self) -> Option<Interval> {
         let band = |sample: &Sample| match sample.band {
             Some(band) if self.y.scale == Scale::Linear || band.low() > 0.0 => [band.low(), sample.y, band.high()],
             _ => [sample.y; 3],
         };
         let lines = self.range(band);
-        let level = self.level.as_ref().and_then(|(_, level)| Interval::spanning(*level, *level));
+        let level = self.drawable_level().and_then(|(_, level)| Interval::spanning(level, level));
         Interval::hull([lines, level].into_iter().flatten().flat_map(|range| [range.low(), range.high()]))
     }
 
@@ -144,15 +152,17 @@ fn draw_axes(drawing: &mut Drawing, chart: &XyChart, x: &Placed, y: &Placed, bot
     }
     drawing.line((LEFT, bottom), (WIDTH - RIGHT, bottom), SOFT, 1.0, "");
     drawing.text((WIDTH - RIGHT, bottom + 38.0), Anchor::End, 13.0, INK, &chart.x.label);
-    drawing.text((LEFT, bottom + 38.0), Anchor::Start, 13.0, INK, &format!("↑ {}", chart.y.label));
+    drawing.text((4.0, TOP - 18.0), Anchor::Start, 13.0, INK, &chart.y.label);
 }
 
-fn draw_line(drawing: &mut Drawing, series: usize, line: &Line, x: &Placed, y: &Placed) {
+fn draw_line(drawing: &mut Drawing, series: usize, line: &Line, scale: Scale, x: &Placed, y: &Placed) {
     let finite = |sample: &Sample| sample.x.is_finite() && sample.y.is_finite();
-    for run in line.samples.split(|sample| !finite(sample)).filter(|run| !run.is_empty()) {
-        let run = decimate(run, (WIDTH - LEFT - RIGHT) as usize);
+    let samples = decimate(&line.samples, (WIDTH - LEFT - RIGHT) as usize);
+    for run in samples.split(|sample| !finite(sample)).filter(|run| !run.is_empty()) {
         let place = |sample: &Sample, value: f64| (x.place(sample.x), y.place(value));
-        let band: Vec<(&Sample, Interval)> = run.iter().filter_map(|sample| Some((sample, sample.band?))).collect();
+        let drawable = |band: &Interval| scale == Scale::Linear || band.low() > 0.0;
+        let band: Vec<(&Sample, Interval)> =
+            run.iter().filter_map(|sample| Some((sample, sample.band.filter(drawable)?))).collect();
         if band.len() > 1 {
             let lower = band.iter().map(|(sample, band)| place(sample, band.low()));
             let upper = band.iter().rev().map(|(sample, band)| place(sample, band.high()));
@@ -166,21 +176,25 @@ fn draw_line(drawing: &mut Drawing, series: usize, line: &Line, x: &Placed, y: &
     }
 }
 
-/// At most four samples a pixel column: the first, the lowest, the highest and the last.
+/// At most two samples a pixel column, the lowest and the highest in their order, with the hull of the column's bands; a column
+/// that is all gap stays one.
 fn decimate(samples: &[Sample], columns: usize) -> Vec<Sample> {
     let size = samples.len().div_ceil(columns.max(1));
-    if size <= 4 {
+    if size <= 2 {
         return samples.to_vec();
     }
-    let mut kept = Vec::with_capacity(4 * columns);
+    let mut kept = Vec::with_capacity(2 * columns);
     for column in samples.chunks(size) {
-        let by_height = |a: &(usize, &Sample), b: &(usize, &Sample)| a.1.y.total_cmp(&b.1.y);
-        let lowest = column.iter().enumerate().min_by(by_height).map_or(0, |(place, _)| place);
-        let highest = column.iter().enumerate().max_by(by_height).map_or(0, |(place, _)| place);
-        let mut places = [0, lowest, highest, column.len() - 1];
-        places.sort_unstable();
-        kept.extend(places.windows(2).filter(|pair| pair[0] != pair[1]).map(|pair| column[pair[0]]));
-        kept.push(column[column.len() - 1]);
+        let drawn: Vec<&Sample> = column.iter().filter(|sample| sample.x.is_finite() && sample.y.is_finite()).collect();
+        let by_height = |a: &&&Sample, b: &&&Sample| a.y.total_cmp(&b.y);
+        let (Some(lowest), Some(highest)) = (drawn.iter().min_by(by_height), drawn.iter().max_by(by_height)) else {
+            kept.push(column[0]);
+            continue;
+        };
+        let band = Interval::hull(drawn.iter().filter_map(|sample| sample.band).flat_map(|band| [band.low(), band.high()]));
+        let mut pair = [Sample { band, ..**lowest }, Sample { band, ..**highest }];
+        pair.sort_by(|a, b| a.x.total_cmp(&b.x));
+        kept.extend(if pair[0] == pair[1] { &pair[..1] } else { &pair[..] });
     }
     kept
 }
@@ -190,7 +204,7 @@ fn legend_rows<'a>(names: &[&'a str]) -> Vec<Vec<(usize, &'a str, f64)>> {
     let mut rows: Vec<Vec<(usize, &str, f64)>> = vec![Vec::new()];
     let mut x = LEFT;
     for (series, name) in names.iter().enumerate() {
-        let width = 44.0 + 7.6 * name.chars().count() as f64;
+        let width = 48.0 + CHARACTER * name.chars().count() as f64;
         if x + width > WIDTH - RIGHT && x > LEFT {
             rows.push(Vec::new());
             x = LEFT;
@@ -253,10 +267,32 @@ mod tests {
     fn a_million_points_stay_small_and_keep_their_extremes() {
         let spike = |i: u32| if i == 777_777 { 50.0 } else { (f64::from(i) * 0.37).sin() };
         let line = Line::new("a", (0..1_000_000).map(|i| (f64::from(i), spike(i))));
-        let kept = decimate(&line.samples, 560);
-        assert!(kept.iter().any(|sample| sample.y == 50.0));
-        let (svg, _) = parsed(&chart().line(line));
-        assert!(svg.len() < 100_000, "{}", svg.len());
+        let highest = |chart: &XyChart| {
+            let (svg, paths) = parsed(chart);
+            assert!(svg.len() < 100_000, "{}", svg.len());
+            let heights = paths.iter().flat_map(|d| d.split(['M', 'L'])).filter_map(|pair| pair.split(' ').nth(1)?.parse().ok());
+            heights.fold(f64::INFINITY, f64::min)
+        };
+        // The axis goes from -20 to 60: the spike is in the upper fifth, everything else in the lower third.
+        assert!(highest(&chart().line(line)) < TOP + PLOT_HEIGHT / 5.0);
+        let gaps = (0..1_000_000).map(|i| {
+            let y = if i % 4 == 0 { f64::NAN } else { spike(i) };
+            (f64::from(i), y, y - 1.0, y + 1.0)
+        });
+        let gaps: Vec<_> = gaps.collect();
+        let four = (0..4).fold(chart(), |chart, i| chart.line(Line::new(format!("line {i}"), gaps.clone())));
+        assert!(parsed(&four).0.len() < 400_000);
+    }
+
+    #[test]
+    fn levels_and_bands_that_an_axis_cannot_show_are_left_out() {
+        let log = || XyChart::new(Axis::new("n"), Axis::new("error").log());
+        let line = || Line::new("a", [(0.0, 1.0, -0.5, 2.0), (1.0, 2.0, 0.0, 3.0), (2.0, 3.0, 1.0, 4.0)]);
+        for chart in [log().line(line()).level("none", 0.0), chart().line(line()).level("none", f64::NAN)] {
+            let (svg, _) = parsed(&chart);
+            assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("none</text>"), "{svg}");
+        }
+        assert!(!parsed(&chart().line(Line::new("zero", [(0.0, 0.0), (1.0, 0.0)]))).0.contains("e−"), "zeros have a plain axis");
     }
 
     #[test]
