@@ -70,7 +70,8 @@ fn check_sum(contributions: Box<PerExample<'_>>, weights: &Weights, layout: &Lay
         let mut scale = 0.0;
         for (unit, gradient) in gradients.iter().enumerate() {
             let weight = weights.get(unit, block);
-            scale += weight.abs() * thalweg_descent::norm(layout.slice(block, gradient)).max(1e-2 * thalweg_descent::norm(gradient));
+            scale +=
+                weight.abs() * thalweg_descent::norm(layout.slice(block, gradient)).max(1e-2 * thalweg_descent::norm(gradient));
             expected.iter_mut().zip(layout.slice(block, gradient)).for_each(|(e, g)| *e += weight * f64::from(*g));
         }
         let found = layout.slice(block, &sum);
@@ -258,12 +259,10 @@ fn attention_with_every_mask() {
         let mask: Vec<i64> = indices.iter().flat_map(|index| (0..5).map(move |t| i64::from(t > index % 3 + 1))).collect();
         Tensor::<2, Int>::from_data(TensorData::new(mask, [indices.len(), 5]), &Device::flex()).equal_elem(1)
     };
-    let masks: [&dyn Fn(&[usize]) -> Mask; 4] = [
-        &|_| Mask::none(),
-        &|_| Mask::causal(),
-        &|indices| Mask::none().with_padding(Some(padding(indices))),
-        &|indices| Mask::causal().with_padding(Some(padding(indices))),
-    ];
+    let masks: [&dyn Fn(&[usize]) -> Mask; 4] =
+        [&|_| Mask::none(), &|_| Mask::causal(), &|indices| Mask::none().with_padding(Some(padding(indices))), &|indices| {
+            Mask::causal().with_padding(Some(padding(indices)))
+        }];
     for mask in masks {
         for units in [1, 4] {
             check(&plan, units, &|pass, indices| {

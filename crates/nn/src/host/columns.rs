@@ -84,12 +84,29 @@ impl Geometry {
     }
 }
 
-/// Fills `columns`, of shape `[patch, rows * output_width]`, from one group's image.
+/// Numbers between two rows of columns that are not used. Without them, rows whose length is a power of two meet in the same
+/// few cache lines: a product with 1,024 columns runs at a quarter of its speed.
+const GAP: usize = 16;
+
+/// The distance between two rows of the columns of a band with that many output positions.
+pub(crate) fn column_stride(band: usize) -> usize {
+    band + GAP
+}
+
+/// Fills `columns`, of shape `[patch, rows * output_width]` and row stride [`column_stride`], from one group's image.
 pub(crate) fn gather<F: Real>(geometry: &Geometry, image: &[F], rows: Range<usize>, columns: &mut [F]) {
     let width = geometry.output_width();
     let band = rows.len() * width;
     for_each_tap(geometry, |row, channel, tap| {
-        let column = &mut columns[row * band..(row + 1) * band];
+        let column = &mut columns[row * column_stride(band)..][..band];
+        if let Some(shift) = Shift::of(geometry, &rows, tap) {
+            let plane = &image[channel * geometry.height * geometry.width..][..geometry.height * geometry.width];
+            column[..shift.target.start].fill(F::default());
+            column[shift.target.end..].fill(F::default());
+            column[shift.target.clone()].copy_from_slice(&plane[shift.source]);
+            clear_edges(column, width, tap.across);
+            return;
+        }
         for (y, target) in rows.clone().zip(column.chunks_exact_mut(width)) {
             match tap.source_row(geometry, channel, y) {
                 Some(start) => gather_row(geometry, &image[start..start + geometry.width], tap.across, target),
@@ -99,18 +116,68 @@ pub(crate) fn gather<F: Real>(geometry: &Geometry, image: &[F], rows: Range<usiz
     });
 }
 
-/// Adds `columns` back to where [`gather`] took them from: its transpose.
-pub(crate) fn scatter<F: Real>(geometry: &Geometry, columns: &[F], rows: Range<usize>, image: &mut [F]) {
+/// Adds `columns` back to where [`gather`] took them from: its transpose. Entries that came from the padding may be cleared.
+pub(crate) fn scatter<F: Real>(geometry: &Geometry, columns: &mut [F], rows: Range<usize>, image: &mut [F]) {
     let width = geometry.output_width();
     let band = rows.len() * width;
     for_each_tap(geometry, |row, channel, tap| {
-        let column = &columns[row * band..(row + 1) * band];
+        let column = &mut columns[row * column_stride(band)..][..band];
+        if let Some(shift) = Shift::of(geometry, &rows, tap) {
+            let plane = &mut image[channel * geometry.height * geometry.width..][..geometry.height * geometry.width];
+            clear_edges(column, width, tap.across);
+            for (target, source) in plane[shift.source].iter_mut().zip(&column[shift.target]) {
+                *target += *source;
+            }
+            return;
+        }
         for (y, source) in rows.clone().zip(column.chunks_exact(width)) {
             if let Some(start) = tap.source_row(geometry, channel, y) {
                 scatter_row(geometry, source, tap.across, &mut image[start..start + geometry.width]);
             }
         }
     });
+}
+
+/// Where the output is as wide as the image and the stride is 1, a tap sees the whole plane moved by a constant: one long copy,
+/// after which only the entries that wrapped round the edges are wrong.
+struct Shift {
+    source: Range<usize>,
+    target: Range<usize>,
+}
+
+impl Shift {
+    fn of(geometry: &Geometry, rows: &Range<usize>, tap: Tap) -> Option<Self> {
+        let (height, width) = (geometry.height as isize, geometry.width as isize);
+        if geometry.stride != [1, 1] || geometry.output_width() != geometry.width || tap.across.abs() >= width {
+            return None;
+        }
+        let first = (rows.start as isize).max(-tap.down);
+        let end = (rows.end as isize).min(height - tap.down);
+        if first >= end {
+            return None;
+        }
+        let from = (first + tap.down) * width + tap.across;
+        let to = (end + tap.down) * width + tap.across;
+        let source = from.max(0)..to.min(height * width);
+        let move_back = tap.down * width + tap.across + rows.start as isize * width;
+        let index = |at: isize| at as usize;
+        Some(Self {
+            target: index(source.start - move_back)..index(source.end - move_back),
+            source: index(source.start)..index(source.end),
+        })
+    }
+}
+
+/// Sets to 0 what a shift across brought in from the neighbouring rows.
+fn clear_edges<F: Real>(column: &mut [F], width: usize, across: isize) {
+    let wrapped = across.unsigned_abs();
+    if wrapped == 0 {
+        return;
+    }
+    for row in column.chunks_exact_mut(width) {
+        let edge = if across < 0 { &mut row[..wrapped] } else { &mut row[width - wrapped..] };
+        edge.fill(F::default());
+    }
 }
 
 /// One entry of the kernel, as its distance from the window's corner in the unpadded image.

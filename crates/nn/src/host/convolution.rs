@@ -7,7 +7,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Shape;
 use thalweg_descent::Real;
 
-use super::columns::{Geometry, gather, scatter};
+use super::columns::{Geometry, column_stride, gather, scatter};
 use super::matrix::{Matrix, MatrixMut, Target, multiply};
 use super::operation::Operation;
 use super::parallel::for_each_unit;
@@ -103,8 +103,9 @@ pub(crate) fn convolve_back<F: Real>(geometry: &Geometry, delta: &[F], weight: &
                 multiply(one, weight.transposed(), delta, MatrixMut::new(gradient, patch, band), Target::Overwrite);
                 continue;
             }
-            columns.resize(patch * band, F::default());
-            multiply(one, weight.transposed(), delta, MatrixMut::new(columns, patch, band), Target::Overwrite);
+            columns.resize(patch * column_stride(band), F::default());
+            let target = MatrixMut::strided(columns, patch, band, column_stride(band));
+            multiply(one, weight.transposed(), delta, target, Target::Overwrite);
             scatter(geometry, columns, rows, gradient);
         }
     }
@@ -145,7 +146,7 @@ pub(crate) fn band_columns<'a, F: Real>(
         let first = rows.start * geometry.output_width();
         return Matrix::strided(&image[first..], patch, band, geometry.positions());
     }
-    columns.resize(patch * band, F::default());
+    columns.resize(patch * column_stride(band), F::default());
     gather(geometry, image, rows, columns);
-    Matrix::new(columns, patch, band)
+    Matrix::strided(columns, patch, band, column_stride(band))
 }

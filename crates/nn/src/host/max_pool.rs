@@ -33,31 +33,30 @@ impl MaxPool {
         let [tall, wide] = self.output();
         let images = F::slice(input);
         let planes = dims[0] * dims[1];
-        let mut pairs = vec![(F::default(), 0u16); planes * tall * wide];
-        for_each_unit(
-            &mut pairs,
-            tall * wide,
-            || (),
-            |(), plane, pairs| {
-                let image = &images[plane * self.height * self.width..(plane + 1) * self.height * self.width];
-                self.pool_plane(image, pairs);
-            },
-        );
-        self.winners = pairs.iter().map(|(_, winner)| *winner).collect();
-        F::tensor(pairs.into_iter().map(|(value, _)| value).collect(), Shape::from([dims[0], dims[1], tall, wide]))
+        let mut values = vec![F::default(); planes * tall * wide];
+        let mut winners = vec![0; planes * tall * wide];
+        let rows = values.chunks_exact_mut(wide).zip(winners.chunks_exact_mut(wide)).enumerate();
+        for (row, (values, winners)) in rows {
+            let corner = (row / tall * self.height + row % tall * self.stride[0]) * self.width;
+            self.pool_row(&images[corner..], values, winners);
+        }
+        self.winners = winners;
+        F::tensor(values, Shape::from([dims[0], dims[1], tall, wide]))
     }
 
-    fn pool_plane<F: Scalar>(&self, image: &[F], pairs: &mut [(F, u16)]) {
-        let [_, wide] = self.output();
-        for (at, pair) in pairs.iter_mut().enumerate() {
-            let corner = at / wide * self.stride[0] * self.width + at % wide * self.stride[1];
-            *pair = (image[corner], 0);
-            for entry in 1..self.kernel[0] * self.kernel[1] {
-                let value = image[corner + entry / self.kernel[1] * self.width + entry % self.kernel[1]];
-                // A NaN wins over everything, so that it shows.
-                if value > pair.0 || value.partial_cmp(&value).is_none() {
-                    *pair = (value, entry as u16);
-                }
+    /// One row of windows; `image` begins at the corner of the first.
+    fn pool_row<F: Scalar>(&self, image: &[F], values: &mut [F], winners: &mut [u16]) {
+        for (value, corner) in values.iter_mut().zip(image.iter().step_by(self.stride[1])) {
+            *value = *corner;
+        }
+        for entry in 1..self.kernel[0] * self.kernel[1] {
+            let start = entry / self.kernel[1] * self.width + entry % self.kernel[1];
+            let candidates = image[start..].iter().step_by(self.stride[1]);
+            for ((value, winner), candidate) in values.iter_mut().zip(&mut *winners).zip(candidates) {
+                // A NaN wins over everything, so that it shows. Selected without a branch: which entry wins is a coin toss.
+                let wins = (*candidate > *value) | candidate.partial_cmp(candidate).is_none();
+                *value = if wins { *candidate } else { *value };
+                *winner = if wins { entry as u16 } else { *winner };
             }
         }
     }
