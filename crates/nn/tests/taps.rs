@@ -259,7 +259,8 @@ fn attention_with_every_mask() {
         let mask: Vec<i64> = indices.iter().flat_map(|index| (0..5).map(move |t| i64::from(t > index % 3 + 1))).collect();
         Tensor::<2, Int>::from_data(TensorData::new(mask, [indices.len(), 5]), &Device::flex()).equal_elem(1)
     };
-    let masks: [&dyn Fn(&[usize]) -> Mask; 4] =
+    type MaskOf<'a> = &'a dyn Fn(&[usize]) -> Mask;
+    let masks: [MaskOf<'_>; 4] =
         [&|_| Mask::none(), &|_| Mask::causal(), &|indices| Mask::none().with_padding(Some(padding(indices))), &|indices| {
             Mask::causal().with_padding(Some(padding(indices)))
         }];
