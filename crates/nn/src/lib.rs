@@ -1,4 +1,53 @@
 //! Networks on Burn whose layers give per-example gradients by taps.
+//!
+//! A network is a value without state: it says what its parameters are called and how they start, and a [`Pass`] brings it a flat
+//! vector of them. In a tapped pass the weights are constants; each layer's output is tapped, and one backward pass of the summed
+//! loss gives, for every example, what its own gradient is made of ([`PerExample`]): norms for clipping, and a weighted sum, without
+//! storing a gradient for each example where its norm is cheaper to have otherwise.
+//!
+//! | to find | look in |
+//! |---|---|
+//! | layers | [`layers`]: dense, convolution, embedding, normalisation, attention, pooling, residuals |
+//! | whole networks | [`zoo`], described by [`NetworkConfig`] |
+//! | examples and objectives | [`Samples`], [`Classification`], [`NextToken`] |
+//! | weights in files | [`weights`] |
+//!
+//! Layers compose into a network of one's own:
+//!
+//! ```
+//! use burn::Tensor;
+//! use rand::SeedableRng;
+//! use thalweg_descent::{Contributions, Weights};
+//! use thalweg_nn::{Linear, LinearConfig, Pass, Plan, Result, cross_entropy, relu};
+//!
+//! struct TwoLayers {
+//!     hidden: Linear,
+//!     output: Linear,
+//! }
+//!
+//! impl TwoLayers {
+//!     fn new(plan: &mut Plan) -> Result<Self> {
+//!         Ok(Self { hidden: LinearConfig::new(4, 8).build(plan, "hidden")?, output: LinearConfig::new(8, 3).build(plan, "output")? })
+//!     }
+//!
+//!     fn forward(&self, pass: &Pass<'_>, x: Tensor<2>) -> Result<Tensor<2>> {
+//!         self.output.forward(pass, relu(self.hidden.forward(pass, x)?))
+//!     }
+//! }
+//!
+//! let mut plan = Plan::new();
+//! let network = TwoLayers::new(&mut plan)?;
+//! let parameters = plan.init(&mut rand_chacha::ChaCha20Rng::seed_from_u64(1));
+//! let device = thalweg_nn::Device::Cpu.open()?;
+//! let pass = Pass::tapped(plan.layout(), &parameters, 5, &device)?;
+//! let logits = network.forward(&pass, Tensor::ones([5, 4], &device))?;
+//! let mut gradients = pass.backward(cross_entropy(logits, &[0, 1, 2, 0, 1], 0.0)?)?;
+//! let norms = gradients.squared_norms()?;
+//! assert_eq!((norms.units(), norms.blocks()), (5, 4));
+//! let mut sum = vec![0.0; parameters.len()];
+//! Box::new(gradients).add_weighted_sum(&Weights::One, &mut sum)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![deny(unsafe_code)]
 

@@ -6,7 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`format`] | how a number is written: significant digits, mean ± half-width, percent, durations, bytes |
+//! | [`mod@format`] | how a number is written: significant digits, mean ± half-width, percent, durations, bytes |
 //! | [`interval`] | a finite interval, low to high |
 //! | [`table`] | one [`Table`] value, printed on a terminal or set in HTML |
 //! | [`plot`] | charts as values ([`XyChart`], [`RowChart`]), drawn as SVG into a [`Figure`] |
