@@ -24,6 +24,11 @@ impl MaxPool {
         Self { height, width, kernel, stride, winners: Vec::new() }
     }
 
+    /// Windows of 2 x 2 side by side: the usual case, with loops that the compiler turns into vector instructions.
+    fn halves(&self) -> bool {
+        self.kernel == [2, 2] && self.stride == [2, 2]
+    }
+
     fn output(&self) -> [usize; 2] {
         [(self.height - self.kernel[0]) / self.stride[0] + 1, (self.width - self.kernel[1]) / self.stride[1] + 1]
     }
@@ -38,7 +43,12 @@ impl MaxPool {
         let rows = values.chunks_exact_mut(wide).zip(winners.chunks_exact_mut(wide)).enumerate();
         for (row, (values, winners)) in rows {
             let corner = (row / tall * self.height + row % tall * self.stride[0]) * self.width;
-            self.pool_row(&images[corner..], values, winners);
+            if self.halves() {
+                let (top, bottom) = images[corner..][..2 * self.width].split_at(self.width);
+                pool_pairs(top, bottom, values, winners);
+            } else {
+                self.pool_row(&images[corner..], values, winners);
+            }
         }
         self.winners = winners;
         F::tensor(values, Shape::from([dims[0], dims[1], tall, wide]))
@@ -53,8 +63,7 @@ impl MaxPool {
             let start = entry / self.kernel[1] * self.width + entry % self.kernel[1];
             let candidates = image[start..].iter().step_by(self.stride[1]);
             for ((value, winner), candidate) in values.iter_mut().zip(&mut *winners).zip(candidates) {
-                // A NaN wins over everything, so that it shows. Selected without a branch: which entry wins is a coin toss.
-                let wins = (*candidate > *value) | candidate.partial_cmp(candidate).is_none();
+                let wins = later_wins(*value, *candidate);
                 *value = if wins { *candidate } else { *value };
                 *winner = if wins { entry as u16 } else { *winner };
             }
@@ -73,6 +82,9 @@ impl MaxPool {
             || (),
             |(), plane, gradient| {
                 let range = plane * tall * wide..(plane + 1) * tall * wide;
+                if self.halves() {
+                    return spread_pairs(&deltas[range.clone()], &self.winners[range], wide, self.width, gradient);
+                }
                 for (at, (delta, winner)) in deltas[range.clone()].iter().zip(&self.winners[range]).enumerate() {
                     let corner = at / wide * self.stride[0] * self.width + at % wide * self.stride[1];
                     let entry = usize::from(*winner);
@@ -84,6 +96,44 @@ impl MaxPool {
     }
 }
 
+/// One row of 2 x 2 windows from two rows of the image.
+fn pool_pairs<F: Scalar>(top: &[F], bottom: &[F], values: &mut [F], winners: &mut [u16]) {
+    let pairs = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+    for ((value, winner), ([first, second], [third, fourth])) in values.iter_mut().zip(winners).zip(pairs) {
+        let upper = later_wins(*first, *second);
+        let lower = later_wins(*third, *fourth);
+        let (high, low) = (if upper { *second } else { *first }, if lower { *fourth } else { *third });
+        let down = later_wins(high, low);
+        *value = if down { low } else { high };
+        *winner = if down { 2 + u16::from(lower) } else { u16::from(upper) };
+    }
+}
+
+/// Whether the later of two entries is the larger. A NaN wins over everything, so that it shows. No branch: which entry wins
+/// is a coin toss.
+fn later_wins<F: Scalar>(earlier: F, later: F) -> bool {
+    (later > earlier) | is_nan(later)
+}
+
+#[expect(clippy::eq_op, reason = "only NaN differs from itself, and one comparison is what vector instructions have")]
+fn is_nan<F: Scalar>(value: F) -> bool {
+    value != value
+}
+
+/// Writes the gradient of two rows of the image for each row of 2 x 2 windows.
+fn spread_pairs<F: Scalar>(deltas: &[F], winners: &[u16], wide: usize, width: usize, gradient: &mut [F]) {
+    let rows = deltas.chunks_exact(wide).zip(winners.chunks_exact(wide)).zip(gradient.chunks_exact_mut(2 * width));
+    for ((deltas, winners), gradient) in rows {
+        let (top, bottom) = gradient.split_at_mut(width);
+        let pairs = top.as_chunks_mut::<2>().0.iter_mut().zip(bottom.as_chunks_mut::<2>().0);
+        for ((delta, winner), (top, bottom)) in deltas.iter().zip(winners).zip(pairs) {
+            let part = |entry| if *winner == entry { *delta } else { F::default() };
+            *top = [part(0), part(1)];
+            *bottom = [part(2), part(3)];
+        }
+    }
+}
+
 impl Operation for MaxPool {
     fn forward(&mut self, input: FlexTensor) -> FlexTensor {
         by_type!(input, F => self.pool::<F>(&input.to_contiguous()))
@@ -91,5 +141,72 @@ impl Operation for MaxPool {
 
     fn backward(self, delta: FlexTensor) -> FlexTensor {
         by_type!(delta, F => self.spread::<F>(&delta.to_contiguous()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::Tensor;
+    use burn::tensor::ops::MaxPoolOptions;
+    use burn::tensor::{Device, TensorData};
+
+    /// Values and gradients against Burn's own pooling.
+    #[track_caller]
+    fn check(dims: [usize; 4], kernel: [usize; 2], stride: [usize; 2]) {
+        let length = dims.iter().product::<usize>();
+        let image: Vec<f32> = (0..length).map(|i| ((i * 7919) % 1009) as f32).collect();
+        let leaf = || Tensor::<4>::from_data(TensorData::new(image.clone(), dims), &Device::flex()).autodiff().require_grad();
+        let run = |pool: &dyn Fn(Tensor<4>) -> Tensor<4>| {
+            let input = leaf();
+            let output = pool(input.clone());
+            let gradients = output.clone().powf_scalar(2.0).sum().backward();
+            let values: Vec<f32> = output.inner().into_data().iter().collect();
+            (values, input.grad(&gradients).unwrap().into_data().iter::<f32>().collect::<Vec<_>>())
+        };
+        let ours = run(&|x| crate::max_pool2d(x, kernel, stride).unwrap());
+        let theirs = run(&|x| burn::tensor::module::max_pool2d(x, MaxPoolOptions::new(kernel).with_stride(stride)));
+        assert_eq!(ours, theirs, "{dims:?} {kernel:?} {stride:?}");
+    }
+
+    #[test]
+    fn values_and_gradients_are_burns() {
+        for (dims, kernel, stride) in [
+            ([2, 3, 8, 6], [2, 2], [2, 2]),
+            ([1, 2, 7, 5], [2, 2], [2, 2]),
+            ([2, 1, 9, 9], [3, 3], [2, 2]),
+            ([2, 2, 6, 7], [3, 2], [1, 3]),
+            ([1, 1, 4, 4], [4, 4], [1, 1]),
+            ([3, 1, 1, 5], [1, 2], [1, 2]),
+        ] {
+            check(dims, kernel, stride);
+        }
+    }
+
+    #[test]
+    fn the_first_of_equals_takes_the_gradient_and_nan_shows() {
+        let leaf = |values: Vec<f32>| {
+            Tensor::<4>::from_data(TensorData::new(values, [1, 1, 2, 2]), &Device::flex()).autodiff().require_grad()
+        };
+        for stride in [[2, 2], [1, 1]] {
+            let equal = leaf(vec![1.0; 4]);
+            let gradients = crate::max_pool2d(equal.clone(), [2, 2], stride).unwrap().sum().backward();
+            let gradient: Vec<f32> = equal.grad(&gradients).unwrap().into_data().iter().collect();
+            assert_eq!(gradient, [1.0, 0.0, 0.0, 0.0]);
+            for at in 0..4 {
+                let mut values = vec![5.0; 4];
+                values[at] = f32::NAN;
+                let output: Vec<f32> =
+                    crate::max_pool2d(leaf(values).inner(), [2, 2], stride).unwrap().into_data().iter().collect();
+                assert!(output[0].is_nan(), "NaN at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn windows_that_do_not_fit_are_refused() {
+        let image = Tensor::<4>::zeros([1, 1, 3, 3], &Device::flex());
+        for (kernel, stride) in [([4, 1], [1, 1]), ([0, 1], [1, 1]), ([2, 2], [1, 0])] {
+            assert!(crate::max_pool2d(image.clone(), kernel, stride).is_err());
+        }
     }
 }
