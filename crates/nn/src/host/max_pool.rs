@@ -15,11 +15,11 @@ pub(crate) struct MaxPool {
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
     /// For each output, which entry of its window was the largest; the first of equals.
-    winners: Vec<u16>,
+    winners: Vec<u32>,
 }
 
 impl MaxPool {
-    /// `kernel` fits into the image and has fewer than 65,536 entries.
+    /// `kernel` fits into the image.
     pub(crate) fn new([height, width]: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Self {
         Self { height, width, kernel, stride, winners: Vec::new() }
     }
@@ -40,12 +40,13 @@ impl MaxPool {
         let planes = dims[0] * dims[1];
         let mut values = vec![F::default(); planes * tall * wide];
         let mut winners = vec![0; planes * tall * wide];
+        let mut columns = vec![(F::default(), 0); self.width];
         let rows = values.chunks_exact_mut(wide).zip(winners.chunks_exact_mut(wide)).enumerate();
         for (row, (values, winners)) in rows {
             let corner = (row / tall * self.height + row % tall * self.stride[0]) * self.width;
             if self.halves() {
                 let (top, bottom) = images[corner..][..2 * self.width].split_at(self.width);
-                pool_pairs(top, bottom, values, winners);
+                pool_pairs(top, bottom, &mut columns, values, winners);
             } else {
                 self.pool_row(&images[corner..], values, winners);
             }
@@ -55,7 +56,7 @@ impl MaxPool {
     }
 
     /// One row of windows; `image` begins at the corner of the first.
-    fn pool_row<F: Scalar>(&self, image: &[F], values: &mut [F], winners: &mut [u16]) {
+    fn pool_row<F: Scalar>(&self, image: &[F], values: &mut [F], winners: &mut [u32]) {
         for (value, corner) in values.iter_mut().zip(image.iter().step_by(self.stride[1])) {
             *value = *corner;
         }
@@ -65,7 +66,7 @@ impl MaxPool {
             for ((value, winner), candidate) in values.iter_mut().zip(&mut *winners).zip(candidates) {
                 let wins = later_wins(*value, *candidate);
                 *value = if wins { *candidate } else { *value };
-                *winner = if wins { entry as u16 } else { *winner };
+                *winner = if wins { entry as u32 } else { *winner };
             }
         }
     }
@@ -87,7 +88,7 @@ impl MaxPool {
                 }
                 for (at, (delta, winner)) in deltas[range.clone()].iter().zip(&self.winners[range]).enumerate() {
                     let corner = at / wide * self.stride[0] * self.width + at % wide * self.stride[1];
-                    let entry = usize::from(*winner);
+                    let entry = *winner as usize;
                     gradient[corner + entry / self.kernel[1] * self.width + entry % self.kernel[1]] += *delta;
                 }
             },
@@ -96,21 +97,24 @@ impl MaxPool {
     }
 }
 
-/// One row of 2 x 2 windows from two rows of the image.
-fn pool_pairs<F: Scalar>(top: &[F], bottom: &[F], values: &mut [F], winners: &mut [u16]) {
-    let pairs = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
-    for ((value, winner), ([first, second], [third, fourth])) in values.iter_mut().zip(winners).zip(pairs) {
-        let upper = later_wins(*first, *second);
-        let lower = later_wins(*third, *fourth);
-        let (high, low) = (if upper { *second } else { *first }, if lower { *fourth } else { *third });
-        let down = later_wins(high, low);
-        *value = if down { low } else { high };
-        *winner = if down { 2 + u16::from(lower) } else { u16::from(upper) };
+/// One row of 2 x 2 windows from two rows of the image: first the larger of each column, then of each pair of columns.
+///
+/// Written without anything that needs a branch, since which entry wins is a coin toss; `columns` is scratch.
+fn pool_pairs<F: Scalar>(top: &[F], bottom: &[F], columns: &mut [(F, u32)], values: &mut [F], winners: &mut [u32]) {
+    for ((column, top), bottom) in columns.iter_mut().zip(top).zip(bottom) {
+        let down = later_wins(*top, *bottom);
+        *column = (if down { *bottom } else { *top }, 2 * u32::from(down));
+    }
+    let pairs = columns.as_chunks::<2>().0;
+    for ((value, winner), [left, right]) in values.iter_mut().zip(winners).zip(pairs) {
+        let earlier_equal = (right.0 == left.0) & (right.1 < left.1);
+        let across = later_wins(left.0, right.0) | earlier_equal;
+        *value = if across { right.0 } else { left.0 };
+        *winner = if across { right.1 + 1 } else { left.1 };
     }
 }
 
-/// Whether the later of two entries is the larger. A NaN wins over everything, so that it shows. No branch: which entry wins
-/// is a coin toss.
+/// Whether the later of two entries is the larger. A NaN wins over everything, so that it shows.
 fn later_wins<F: Scalar>(earlier: F, later: F) -> bool {
     (later > earlier) | is_nan(later)
 }
@@ -120,16 +124,13 @@ fn is_nan<F: Scalar>(value: F) -> bool {
     value != value
 }
 
-/// Writes the gradient of two rows of the image for each row of 2 x 2 windows.
-fn spread_pairs<F: Scalar>(deltas: &[F], winners: &[u16], wide: usize, width: usize, gradient: &mut [F]) {
+/// Writes each delta to where its 2 x 2 window had its winner; `gradient` comes filled with zeros.
+fn spread_pairs<F: Scalar>(deltas: &[F], winners: &[u32], wide: usize, width: usize, gradient: &mut [F]) {
     let rows = deltas.chunks_exact(wide).zip(winners.chunks_exact(wide)).zip(gradient.chunks_exact_mut(2 * width));
     for ((deltas, winners), gradient) in rows {
-        let (top, bottom) = gradient.split_at_mut(width);
-        let pairs = top.as_chunks_mut::<2>().0.iter_mut().zip(bottom.as_chunks_mut::<2>().0);
-        for ((delta, winner), (top, bottom)) in deltas.iter().zip(winners).zip(pairs) {
-            let part = |entry| if *winner == entry { *delta } else { F::default() };
-            *top = [part(0), part(1)];
-            *bottom = [part(2), part(3)];
+        for (x, (delta, winner)) in deltas.iter().zip(winners).enumerate() {
+            let entry = *winner as usize;
+            gradient[(entry >> 1) * width + 2 * x + (entry & 1)] = *delta;
         }
     }
 }
