@@ -139,8 +139,8 @@ fn kill_and_resume(folder: &Path, out: &Path, arguments: &str, kills: u64) -> u3
             format!("private train {arguments} --out {}", out.display())
         };
         let mut child = thalweg(folder, &call).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // 7 to 180 ms, spread irregularly.
-        std::thread::sleep(Duration::from_millis(7 + (kill * 67) % 173));
+        // 7 to 57 ms, spread irregularly.
+        std::thread::sleep(Duration::from_millis(7 + (kill * 67) % 51));
         killed_at_work += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -151,7 +151,8 @@ fn kill_and_resume(folder: &Path, out: &Path, arguments: &str, kills: u64) -> u3
     killed_at_work
 }
 
-const LONG: &str = "--epochs 40 --widths 128 --checkpoint-every 7 --evaluate-every 20";
+/// Long enough that twenty kills within 57 ms each cannot outlast it.
+const LONG: &str = "--epochs 200 --widths 128 --checkpoint-every 40 --evaluate-every 500";
 
 #[test]
 fn a_run_killed_at_twenty_moments_ends_with_the_same_bits() {
