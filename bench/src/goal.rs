@@ -1,1 +1,130 @@
-//! (to be written)
+//! What is to be reached, and whether it is.
+
+use serde::Serialize;
+
+use crate::clock::median;
+use crate::comparison::{Comparison, Row, Spread};
+use crate::measurement::EventLogSpeed;
+
+/// A goal, and what was measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Goal {
+    /// What is measured.
+    pub name: String,
+    /// What must hold.
+    pub bound: Bound,
+    /// The rounds.
+    pub measured: Spread,
+    /// Whether the median is within the bound.
+    pub met: bool,
+}
+
+/// A bound on a measured value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// Not above.
+    AtMost(f64),
+    /// Below.
+    Under(f64),
+    /// Not below.
+    AtLeast(f64),
+}
+
+impl Bound {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(bound) => value <= bound,
+            Self::Under(bound) => value < bound,
+            Self::AtLeast(bound) => value >= bound,
+        }
+    }
+}
+
+impl Goal {
+    fn new(name: impl Into<String>, bound: Bound, measured: Spread) -> Self {
+        Self { name: name.into(), bound, measured, met: bound.holds(measured.median) }
+    }
+}
+
+/// All goals whose sides were both measured.
+pub fn goals(comparison: &Comparison) -> Vec<Goal> {
+    let private = ["mlp", "cnn3"].into_iter().filter_map(|task| private_goals(comparison, task)).flatten();
+    private.chain(plain_goal(comparison)).chain(loop_goals(comparison)).chain(event_log_goals(&comparison.event_log)).collect()
+}
+
+/// CPU time against the peer's faster mode, memory against its leaner one.
+fn private_goals(comparison: &Comparison, task: &str) -> Option<[Goal; 2]> {
+    let ours = comparison.row("thalweg", task, "private")?;
+    let peers = [comparison.row("pytorch", task, "hooks")?, comparison.row("pytorch", task, "ghost")?];
+    let least = |value: fn(&Row) -> f64| if value(peers[0]) < value(peers[1]) { peers[0] } else { peers[1] };
+    let (faster, leaner) = (least(|row| median(&row.cpu_ms)), least(|row| median(&row.peak_mib)));
+    Some([
+        Goal::new(
+            format!("{task}, private step: CPU time, ratio to Opacus {}", faster.mode),
+            Bound::AtMost(1.0),
+            Spread::of_ratios(&ours.cpu_ms, &faster.cpu_ms),
+        ),
+        Goal::new(
+            format!("{task}, private step: peak memory, ratio to Opacus {}", leaner.mode),
+            Bound::AtMost(0.2),
+            Spread::of_ratios(&ours.peak_mib, &leaner.peak_mib),
+        ),
+    ])
+}
+
+fn plain_goal(comparison: &Comparison) -> Option<Goal> {
+    let ours = comparison.row("thalweg", "cnn", "adamw")?;
+    let theirs = comparison.row("pytorch", "cnn", "adamw")?;
+    let ratio = Spread::of_ratios(&ours.cpu_ms, &theirs.cpu_ms);
+    Some(Goal::new("cnn, plain AdamW step: CPU time, ratio to PyTorch", Bound::AtMost(1.5), ratio))
+}
+
+/// The loop's share, measured in the step itself and around an objective that costs nothing.
+fn loop_goals(comparison: &Comparison) -> Vec<Goal> {
+    let share = |mode, name: &str| {
+        let part = comparison.row("thalweg", "mlp", mode)?;
+        let whole = comparison.row("thalweg", "mlp", "plain-logged")?;
+        Some(Goal::new(name, Bound::Under(0.02), Spread::of_ratios(&part.cpu_ms, &whole.cpu_ms)))
+    };
+    let within = share("loop", "mlp, the loop's share of a plain step, within training");
+    let alone = share("loop-alone", "mlp, the loop's share of a plain step, around a free objective");
+    within.into_iter().chain(alone).collect()
+}
+
+fn event_log_goals(rounds: &[EventLogSpeed]) -> Vec<Goal> {
+    let Some(first) = rounds.first() else { return Vec::new() };
+    let spread = |value: &dyn Fn(&EventLogSpeed) -> f64| Spread::of(&rounds.iter().map(value).collect::<Vec<_>>());
+    let speed = Goal::new("event log: events a second on the wall", Bound::AtLeast(1e5), spread(&|log| log.per_second));
+    let shares = first.runs.iter().enumerate().map(|(at, run)| {
+        let name = format!("event log: share of the CPU time of a run of {}, made durable every 100 steps", run.task);
+        Goal::new(name, Bound::Under(0.01), spread(&|log| log.runs[at].share))
+    });
+    std::iter::once(speed).chain(shares).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comparison::tests::line;
+
+    #[test]
+    fn the_faster_and_the_leaner_mode_are_chosen_apart() {
+        let lines = line("pytorch", "mlp", "hooks", &[30.0], 500.0)
+            + &line("pytorch", "mlp", "ghost", &[20.0], 800.0)
+            + &line("thalweg", "mlp", "private", &[25.0], 90.0);
+        let goals = goals(&Comparison::from_lines(&lines).unwrap());
+        let [time, memory] = &goals[..] else { panic!("{goals:?}") };
+        assert!(time.name.contains("ghost") && time.measured.median == 1.25 && !time.met, "{time:?}");
+        assert!(memory.name.contains("hooks") && memory.measured.median == 0.18 && memory.met, "{memory:?}");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_judged_and_nan_meets_nothing() {
+        assert_eq!(goals(&Comparison::default()), []);
+        for bound in [Bound::AtMost(1.0), Bound::Under(1.0), Bound::AtLeast(1.0)] {
+            assert!(!bound.holds(f64::NAN), "{bound:?}");
+        }
+        assert!(Bound::AtMost(1.0).holds(1.0) && !Bound::Under(1.0).holds(1.0) && Bound::AtLeast(1.0).holds(1.0));
+    }
+}

@@ -39,7 +39,7 @@ pub struct StepCost {
     pub engine: String,
     /// The network: `mlp`, `cnn3` or `cnn`.
     pub task: String,
-    /// What a step does: `plain`, `adamw`, `private`, `hooks`, `ghost`, or a part of a step, `loop`.
+    /// What a step does: `plain`, `adamw`, `private`, `hooks`, `ghost`, or a part of it, `loop`.
     pub mode: String,
     /// CPU milliseconds of the process for each step.
     pub cpu_ms: Vec<f64>,
@@ -58,10 +58,21 @@ pub struct EventLogSpeed {
     pub per_cpu_second: f64,
     /// Events to a second on the wall.
     pub per_second: f64,
-    /// The log's share of a training run's CPU time, an event every 10 steps as by default, durable at every checkpoint.
+    /// Its share of training runs.
+    pub runs: Vec<RunShare>,
+}
+
+/// What the event log costs of a training run, as shares of the run's CPU time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunShare {
+    /// The network.
+    pub task: String,
+    /// Steps between two events.
+    pub log_every: u64,
+    /// Appending the run's events.
+    pub appending: f64,
+    /// Appending them, and making them durable at every checkpoint.
     pub share: f64,
-    /// The same with an event at every step.
-    pub share_every_step: f64,
 }
 
 impl Measurement {

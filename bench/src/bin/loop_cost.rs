@@ -7,7 +7,7 @@
 //! Everything but the objective counts: choose, join, guard, step, observe (the batch loss and, every 10 steps, the norms), event
 //! log. Prints one line of JSON for each way to measure it and for each part:
 //!
-//! - `plain`: the whole plain step, objective included;
+//! - `plain-logged`: the whole plain step, objective included;
 //! - `loop`: what is left of that very step without the objective;
 //! - `loop-alone`: the step of an objective that costs nothing;
 //! - `loop/...`: single parts, alone.
@@ -26,8 +26,8 @@ use thalweg_bench::task::Task;
 use thalweg_descent::step::{Sgd, Step};
 use thalweg_descent::store::EventLog;
 use thalweg_descent::{
-    Batch, Batches, Contributions, Descent, Differentiate, Every, Guard, Mean, Pieces, Rates, Record, Reduction, Result, Schedule,
-    Seed, SquaredNorms, Weights,
+    Batch, Batches, Contributions, Descent, Differentiate, Every, Guard, Mean, Pieces, Rates, Record, Reduction, Result,
+    Schedule, Seed, SquaredNorms, Weights,
 };
 use thalweg_probes::{Loss, Norms};
 
@@ -54,7 +54,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let whole = time(&task, Timed { objective: task.objective()?, spent }, &folder.path().join("timed.jsonl"))?;
     let objective = spent.lock().expect("no thread panicked").split_off(WARM_UP as usize);
     let rest = whole.iter().zip(objective).map(|(whole, objective)| whole - milliseconds(objective)).collect();
-    print("plain", whole);
+    print("plain-logged", whole);
     print("loop", rest);
     print("loop-alone", time(&task, Free { losses: vec![1.0; task.batch] }, &folder.path().join("free.jsonl"))?);
 

@@ -252,3 +252,66 @@ fn no_gradient(layout: &Layout, block: BlockId, reason: &'static str) -> Error {
 pub(crate) fn place_of(device: &burn::tensor::Device) -> Place {
     if device.clone().without_autodiff() == burn::tensor::Device::flex() { Place::Host } else { Place::Anywhere }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+    use thalweg_descent::{Contributions, SquaredNorms, Weights};
+
+    use super::*;
+    use crate::{Head, Network, NetworkConfig, Samples, TransformerConfig, cross_entropy};
+
+    fn norms_and_sum(network: &Network, samples: &Samples, place: Place) -> (Vec<f64>, SquaredNorms, Vec<f32>) {
+        let device = burn::tensor::Device::flex();
+        let parameters = network.init(&mut ChaCha20Rng::seed_from_u64(3));
+        let indices: Vec<usize> = (0..samples.len()).collect();
+        let pass = Pass::tapped_at(place, network.layout(), &parameters, indices.len(), &device).unwrap();
+        let (inputs, labels) = samples.gather(&indices, &device).unwrap();
+        let losses = cross_entropy(network.class_logits(&pass, &inputs).unwrap(), &labels, 0.0).unwrap();
+        let mut contributions = pass.backward(losses).unwrap();
+        let norms = contributions.squared_norms().unwrap();
+        let losses = contributions.losses().to_vec();
+        let mut sum = vec![0.0; parameters.len()];
+        Box::new(contributions).add_weighted_sum(&Weights::One, &mut sum).unwrap();
+        (losses, norms, sum)
+    }
+
+    /// On other devices deltas come from tensors of zeros that are added to Burn's own operations.
+    #[test]
+    fn taps_with_burns_operations_give_the_same() {
+        let image = |i: usize| ((i * 31) % 17) as f32 / 17.0;
+        let images = Samples::features((0..3 * 128).map(image).collect(), &[2, 8, 8], vec![0, 1, 1], 2).unwrap();
+        let tokens = Samples::tokens(vec![1, 2, 0, 3, 3, 1], 3, vec![3, 2], vec![0, 1], 2).unwrap();
+        let resnet = crate::ResNetConfig::new([2, 8, 8], &[8], 2);
+        let transformer = TransformerConfig::new(4, 3, 8, 1, 2, Head::Classes { classes: 2 });
+        for (config, samples) in [
+            (NetworkConfig::cnn([2, 8, 8], &[4, 4], 2), &images),
+            (NetworkConfig::Resnet(resnet), &images),
+            (NetworkConfig::Transformer(transformer), &tokens),
+        ] {
+            let network = config.build().unwrap();
+            let (losses, norms, sum) = norms_and_sum(&network, samples, Place::Host);
+            let (other_losses, other_norms, other_sum) = norms_and_sum(&network, samples, Place::Anywhere);
+            for unit in 0..samples.len() {
+                assert!((losses[unit] - other_losses[unit]).abs() < 1e-5);
+                assert!((norms.norm(unit) / other_norms.norm(unit) - 1.0).abs() < 1e-5);
+            }
+            let difference: Vec<f32> = sum.iter().zip(&other_sum).map(|(a, b)| a - b).collect();
+            assert!(thalweg_descent::norm(&difference) < 1e-5 * thalweg_descent::norm(&sum));
+        }
+    }
+
+    /// Work is divided among units, whose results do not depend on who computes them.
+    #[test]
+    fn threads_do_not_change_a_bit() {
+        let image = |i: usize| ((i * 31) % 17) as f32 / 17.0;
+        let samples = Samples::features((0..6 * 128).map(image).collect(), &[2, 8, 8], vec![0, 1, 1, 0, 0, 1], 2).unwrap();
+        let network = NetworkConfig::cnn([2, 8, 8], &[4, 4], 2).build().unwrap();
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| norms_and_sum(&network, &samples, Place::Host))
+        };
+        assert_eq!(on(1), on(3));
+    }
+}
