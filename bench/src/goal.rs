@@ -97,7 +97,7 @@ fn event_log_goals(rounds: &[EventLogSpeed]) -> Vec<Goal> {
     let spread = |value: &dyn Fn(&EventLogSpeed) -> f64| Spread::of(&rounds.iter().map(value).collect::<Vec<_>>());
     let speed = Goal::new("event log: events a second on the wall", Bound::AtLeast(1e5), spread(&|log| log.per_second));
     let shares = first.runs.iter().enumerate().map(|(at, run)| {
-        let name = format!("event log: share of the CPU time of a run of {}, made durable every 100 steps", run.task);
+        let name = format!("event log: share of a run of {}, an event every {} steps", run.task, run.log_every);
         Goal::new(name, Bound::Under(0.01), spread(&|log| log.runs[at].share))
     });
     std::iter::once(speed).chain(shares).collect()
