@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::lock::Lock;
+use super::lock::{Lock, forget_dead_holder};
 use super::manifest::{FileState, Manifest};
 use super::place::{PackedState, Place, publish, set_aside};
 use super::{Cache, copy};
@@ -107,6 +107,7 @@ impl Cache {
         let options = GetOptions { network: allowed_network(options.network), ..*options };
         let job = Job { cache: self, entry, files, place: Place::of(&self.root, entry), options };
         if let Some(got) = job.ready() {
+            forget_dead_holder(&self.root, name);
             return Ok(got);
         }
         job.check_that_something_can_be_done()?;
@@ -128,6 +129,7 @@ impl Cache {
         let is_folder = std::fs::metadata(source).map_err(DataError::unreadable(source))?.is_dir();
         let job = Job { cache: self, entry, files, place: Place::of(&self.root, entry), options: *options };
         if let Some(got) = job.ready() {
+            forget_dead_holder(&self.root, name);
             return Ok(got);
         }
         job.place.create()?;

@@ -61,6 +61,15 @@ impl Lock {
     }
 }
 
+/// Removes the note of a process that was killed when its work was done but for that. Only a look where there is no note: a set
+/// that is ready needs no lock.
+pub(super) fn forget_dead_holder(root: &Path, name: &str) {
+    if root.join("locks").join(format!("{name}.holder.json")).exists() {
+        // Taken and given back, where nobody alive has it; where somebody has, the note is right.
+        drop(Lock::acquire(root, name, Duration::ZERO));
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // The note goes while the lock is still held; the lock itself goes with the file.
@@ -115,5 +124,18 @@ mod tests {
         std::fs::create_dir_all(root.path().join("locks")).unwrap();
         Holder { pid: u32::MAX, host: platform::host(), since: 0 }.write(&root.path().join("locks/imdb.holder.json"));
         Lock::acquire(root.path(), "imdb", Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn the_note_of_a_dead_process_is_forgotten_and_that_of_a_living_one_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let note = root.path().join("locks/imdb.holder.json");
+        let held = Lock::acquire(root.path(), "imdb", Duration::ZERO).unwrap();
+        forget_dead_holder(root.path(), "imdb");
+        assert!(note.exists());
+        drop(held);
+        Holder { pid: u32::MAX, host: platform::host(), since: 0 }.write(&note);
+        forget_dead_holder(root.path(), "imdb");
+        assert!(!note.exists());
     }
 }
