@@ -56,6 +56,11 @@ fn bad_input_is_refused_with_field_and_value() {
     refused("private train --optimiser adamw", &["adamw", "sgd"]);
     refused("private train --data nothing", &["nothing"]);
     refused("private train --widths 0", &["0"]);
+    refused("private train --widths 99999999999", &["99999999999"]);
+    refused("private train --network cnn --widths 4000000000,4000000000,1", &["4000000000"]);
+    refused("private train --epochs 9999999999999999", &["training.epochs", "9999999999999999"]);
+    refused("private train --epochs 18446744073709551615", &["training.epochs", "18446744073709551615"]);
+    refused("private train --clip 1e-300", &["privacy.clip", "1e-300"]);
     refused("private train --device vulkan", &["vulkan"]);
     refused("private train --config bad.toml", &["bad.toml", "line 3", "speed"]);
     refused("private train --config missing.toml", &["missing.toml"]);
@@ -96,6 +101,20 @@ fn a_run_is_recorded_listed_shown_compared_and_drawn() {
     assert!(folder.join("runs/compare.html").exists());
     let text = String::from_utf8(run(folder, "runs list").stdout).unwrap();
     assert!(text.contains("private-2"), "{text}");
+}
+
+#[test]
+fn a_plain_run_drifts_as_its_step_size_predicts() {
+    let folder = tempfile::tempdir().unwrap();
+    json(folder.path(), "private train --epochs 5 --mechanism none --json");
+    let records = thalweg::descent::store::read_events(&folder.path().join("runs/private-1/events.jsonl")).unwrap();
+    let last = |name: &str| records.iter().rev().find_map(|record| record.number(name)).unwrap();
+    let (drift, predicted) = (last("balance.drift"), last("balance.predicted"));
+    // 110 steps in 32-bit numbers: each of 4,810 squares is rounded by 6e-8 of itself, 1e-5 in all at these sizes.
+    assert!(drift.abs() > 1e-2 && (drift - predicted).abs() < 1e-3 * drift.abs(), "{drift} against {predicted}");
+    json(folder.path(), "private train --epochs 1 --json");
+    let private = std::fs::read_to_string(folder.path().join("runs/private-2/events.jsonl")).unwrap();
+    assert!(!private.contains("balance"), "noise breaks the prediction");
 }
 
 #[test]

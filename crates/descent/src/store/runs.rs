@@ -54,7 +54,12 @@ impl RunStore {
         let part = self.root.join(format!(".{id}.{}.part", std::process::id()));
         let prepared = prepare(&part, config);
         // Renaming onto a folder that exists and is not empty fails: of two processes, one wins.
-        let renamed = prepared.and_then(|()| fs::rename(&part, &folder).map_err(|_| taken()));
+        let renamed = prepared.and_then(|()| {
+            fs::rename(&part, &folder).map_err(|source| match folder.exists() {
+                true => taken(),
+                false => StoreError::io("create", &folder)(source),
+            })
+        });
         if let Err(error) = renamed {
             let _ = fs::remove_dir_all(&part);
             return Err(error);

@@ -126,10 +126,10 @@ impl Private {
 
 impl Train {
     fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
-        let text = self.config(common)?.to_toml();
+        let text = self.config(common)?.to_toml()?;
         let job = Job::from_config(&text, "the configuration")?;
         // Everything that can be wrong with the input is found before a folder is made.
-        job.check()?;
+        let steps = job.check()?;
         let run = match &common.out {
             Some(folder) => {
                 let (store, name) = store_and_name(folder)?;
@@ -137,7 +137,7 @@ impl Train {
             }
             None => common.store().create("private", &text)?,
         };
-        drive(&run, &job, console)
+        drive(&run, &job, steps, console)
     }
 
     fn config(self, common: &Common) -> Result<TrainingConfig> {
@@ -213,9 +213,9 @@ impl From<OptimiserKind> for Optimiser {
 }
 
 /// Drives a run to its end or until Ctrl-C, draws its report and prints what came of it.
-pub(crate) fn drive(run: &Run, job: &Job, console: &Console) -> Result<ExitCode> {
+pub(crate) fn drive(run: &Run, job: &Job, steps: u64, console: &Console) -> Result<ExitCode> {
     let stop = stop::on_ctrl_c()?;
-    let bar = console.progress(job.steps()?);
+    let bar = console.progress(steps);
     bar.set_message(run.id().to_owned());
     let mut progress = |record: &Record| {
         bar.set_position(record.number("step").map_or(0, |step| step as u64 + 1));

@@ -144,7 +144,7 @@ fn show(folder: &Path, console: &Console) -> Result<()> {
     let row = row(folder)?;
     let config = TrainingConfig::read(&folder.join("config.toml"))?;
     let mut text = table(std::slice::from_ref(&row)).to_text();
-    text.push_str(&format!("\nfolder  {}\n\n{}", folder.display(), config.to_toml()));
+    text.push_str(&format!("\nfolder  {}\n\n{}", folder.display(), config.to_toml()?));
     if row.status == Status::Interrupted.to_string() {
         text.push_str(&format!("\ngo on with:  thalweg runs resume {}", row.run));
     }
@@ -154,7 +154,7 @@ fn show(folder: &Path, console: &Console) -> Result<()> {
 fn resume(id: &str, common: &Common, console: &Console) -> Result<ExitCode> {
     let run = common.store().open(id)?;
     let job = Job::from_config(run.config(), &run.folder().join("config.toml").display().to_string())?;
-    private::drive(&run, &job, console)
+    private::drive(&run, &job, job.check()?, console)
 }
 
 fn report(folder: &Path, console: &Console) -> Result<()> {

@@ -238,8 +238,11 @@ impl TrainingConfig {
     }
 
     /// The text of `config.toml`.
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("every configuration can be written as TOML")
+    ///
+    /// # Errors
+    /// [`Error::Input`] when a number is larger than TOML has.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|error| Error::input(format!("the configuration cannot be written as TOML: {error}")))
     }
 
     /// Checks what does not depend on the data.
@@ -275,12 +278,21 @@ impl TrainingConfig {
     }
 }
 
+/// Clip norms whose noise is far from the ends of what 32-bit numbers can hold.
+const CLIP: (f64, f64) = (1e-12, 1e12);
+
 impl PrivacyConfig {
     fn validate(&self) -> Result<()> {
         for (field, value) in [("privacy.epsilon", self.epsilon), ("privacy.clip", self.clip)] {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::input(format!("{field} = {value}; it must be a number above 0")));
             }
+        }
+        if !(CLIP.0..=CLIP.1).contains(&self.clip) {
+            return Err(Error::input(format!(
+                "privacy.clip = {:e}; it must be from {:e} to {:e}, where 32-bit gradients and noise keep their precision",
+                self.clip, CLIP.0, CLIP.1
+            )));
         }
         if !(self.delta > 0.0 && self.delta < 1.0) {
             return Err(Error::input(format!("privacy.delta = {}; it must be above 0 and below 1, such as 1e-5", self.delta)));
@@ -296,7 +308,7 @@ mod tests {
     #[test]
     fn the_defaults_survive_their_file() {
         let config = TrainingConfig::default();
-        assert_eq!(TrainingConfig::parse(&config.to_toml(), "config.toml").unwrap(), config);
+        assert_eq!(TrainingConfig::parse(&config.to_toml().unwrap(), "config.toml").unwrap(), config);
         assert!(config.guarantee().is_some(), "training is private unless it is asked not to be");
         let plain = TrainingConfig::parse("[privacy]\nmechanism = \"none\"\n", "my.toml").unwrap();
         assert!(plain.guarantee().is_none());

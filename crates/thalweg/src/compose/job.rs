@@ -52,19 +52,11 @@ impl Job {
         &self.config
     }
 
-    /// Builds the descent and forgets it, to find all that is wrong before a run is created.
+    /// Builds the descent and forgets it, to find all that is wrong before a run is created; gives the steps of the whole run.
     ///
     /// # Errors
     /// [`Error::Input`] naming field and value; [`Error::Refused`] for pieces that must not be combined.
-    pub fn check(&self) -> Result<()> {
-        Training::prepare(&self.config, &NoiseKey::insecure(0)).map(|_| ())
-    }
-
-    /// Steps of the whole run.
-    ///
-    /// # Errors
-    /// As [`check`](Self::check).
-    pub fn steps(&self) -> Result<u64> {
+    pub fn check(&self) -> Result<u64> {
         Ok(Training::prepare(&self.config, &NoiseKey::insecure(0))?.descent.rates().steps())
     }
 

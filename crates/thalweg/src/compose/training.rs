@@ -9,7 +9,7 @@ use thalweg_descent::{
 };
 use thalweg_nn::{Accuracy, Classification, Device, Evaluation, Network, NetworkConfig, Samples, evaluate};
 use thalweg_private::{NoiseKey, PlanSummary, PrivacyPlan, Ratios, Workload};
-use thalweg_probes::{Loss, Norms};
+use thalweg_probes::{Balance, Loss, Norms};
 
 use crate::compose::{NetworkChoice, Optimiser, PrivacyConfig, Sampling, TrainAndTest, TrainingConfig, load_data};
 
@@ -35,7 +35,7 @@ impl Training {
         config.validate()?;
         let device: Device = config.machine.device.parse()?;
         let data = load_data(&config.data, config.training.seed)?;
-        let network = Arc::new(network(&config.network, &data).build()?);
+        let network = Arc::new(network(&config.network, &data)?.build()?);
         let steps = steps(config, data.train.len())?;
         let rates = Rates::new(config.training.rate, config.training.schedule.clone(), steps)?;
         let batches = batches(config, data.train.len(), steps, key)?;
@@ -48,7 +48,7 @@ impl Training {
             reduction: Reduction::on_threads(NonZeroUsize::new(config.machine.threads).unwrap_or(NonZeroUsize::MIN)),
             guard,
             step: step(config)?,
-            observe: observers(config, &network, &data, device),
+            observe: observers(config, &network, &start, &data, device)?,
         };
         let descent = Descent::new(start, network.layout().clone(), rates, pieces)?;
         Ok(Self { descent, privacy, data: data.description, network, test: data.test, device })
@@ -63,12 +63,28 @@ impl Training {
     }
 }
 
-fn network(choice: &NetworkChoice, data: &TrainAndTest) -> NetworkConfig {
-    match choice {
-        NetworkChoice::Mlp { hidden } => NetworkConfig::mlp(data.shape.iter().product(), hidden, data.classes),
-        NetworkChoice::Cnn { channels } => NetworkConfig::cnn(data.shape, channels, data.classes),
+fn network(choice: &NetworkChoice, data: &TrainAndTest) -> Result<NetworkConfig> {
+    let inputs = data.shape.iter().product();
+    let (config, first, widths, taps) = match choice {
+        NetworkChoice::Mlp { hidden } => (NetworkConfig::mlp(inputs, hidden, data.classes), inputs, hidden, 1.0),
+        NetworkChoice::Cnn { channels } => (NetworkConfig::cnn(data.shape, channels, data.classes), data.shape[0], channels, 9.0),
+    };
+    // In floating point, since the product itself may be what is too large.
+    let before = std::iter::once(&first).chain(widths);
+    let weights: f64 = before.zip(widths).map(|(inputs, outputs)| taps * *inputs as f64 * *outputs as f64).sum();
+    if weights > MOST_PARAMETERS {
+        return Err(Error::input(format!(
+            "network: widths {widths:?} make {weights:.1e} weights; choose smaller ones, {MOST_PARAMETERS:.0e} in all at most"
+        )));
     }
+    Ok(config)
 }
+
+/// More steps than this cannot be planned: the error of a mechanism takes the square of them.
+const MOST_STEPS: u64 = 100_000;
+
+/// Four gigabytes of parameters, each of which the machine holds a few times.
+const MOST_PARAMETERS: f64 = 1e9;
 
 /// Whole batches only, so that the noise is calibrated for exactly the steps that are taken.
 fn steps(config: &TrainingConfig, examples: usize) -> Result<u64> {
@@ -79,7 +95,15 @@ fn steps(config: &TrainingConfig, examples: usize) -> Result<u64> {
             config.data.name
         )));
     }
-    Ok(config.training.epochs * (examples / batch) as u64)
+    let per_epoch = (examples / batch) as u64;
+    match config.training.epochs.checked_mul(per_epoch) {
+        Some(steps) if steps <= MOST_STEPS => Ok(steps),
+        _ => Err(Error::input(format!(
+            "training.epochs = {} with {per_epoch} steps each; a run takes at most {MOST_STEPS} steps, so at most {} epochs",
+            config.training.epochs,
+            MOST_STEPS / per_epoch
+        ))),
+    }
 }
 
 fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey) -> Result<Batches> {
@@ -137,12 +161,34 @@ fn step(config: &TrainingConfig) -> Result<Box<dyn Step<f32>>> {
     })
 }
 
-fn observers(config: &TrainingConfig, network: &Arc<Network>, data: &TrainAndTest, device: Device) -> Vec<Box<dyn Observe<f32>>> {
+fn observers(
+    config: &TrainingConfig,
+    network: &Arc<Network>,
+    start: &[f32],
+    data: &TrainAndTest,
+    device: Device,
+) -> Result<Vec<Box<dyn Observe<f32>>>> {
     let record = &config.record;
     let accuracy = Accuracy::new("test", network.clone(), data.test.clone(), device);
-    vec![
+    let mut observers: Vec<Box<dyn Observe<f32>>> = vec![
         Box::new(Every::new(record.log_every, Loss)),
         Box::new(Every::new(record.log_every, Norms)),
         Box::new(Every::new(record.evaluate_every, accuracy)),
-    ]
+    ];
+    if let Some(outgoing) = balanced_layer(config) {
+        let incoming = ["hidden.0.weight", "hidden.0.bias"];
+        observers.push(Box::new(Balance::new(network.layout(), start, &incoming, outgoing, record.log_every)?));
+    }
+    Ok(observers)
+}
+
+/// The layer after the first hidden one, where theory predicts the drift of their balance: ReLU layers under plain gradient steps.
+fn balanced_layer(config: &TrainingConfig) -> Option<&'static str> {
+    let NetworkChoice::Mlp { hidden } = &config.network else { return None };
+    let training = &config.training;
+    let plain_steps = training.optimiser == Optimiser::Sgd && training.momentum == 0.0 && training.weight_decay == 0.0;
+    if config.guarantee().is_some() || !plain_steps || hidden.is_empty() {
+        return None;
+    }
+    Some(if hidden.len() == 1 { "output.weight" } else { "hidden.1.weight" })
 }

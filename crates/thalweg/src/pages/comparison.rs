@@ -25,7 +25,7 @@ pub fn write_comparison(folders: &[PathBuf], path: &Path) -> Result<PathBuf> {
         let label = format!("{name} ({})", config.privacy.mechanism);
         accuracy = accuracy.line(Line::new(label.clone(), over_steps(&records, "test.accuracy")));
         loss = loss.line(Line::new(label.clone(), over_steps(&records, "test.loss")));
-        configurations = configurations.source(label, config.to_toml());
+        configurations = configurations.source(label, config.to_toml()?);
     }
     let figures = Section::new("On the way down")
         .figure(drawing(Figure::xy("Test accuracy", &accuracy))?)

@@ -41,7 +41,7 @@ pub fn write_run_report(folder: &Path) -> Result<PathBuf> {
         page = page.section(guarantee(plan));
     }
     page = page.section(charts(&records)?);
-    page = page.section(Section::new("Configuration").source("config.toml", config.to_toml()));
+    page = page.section(Section::new("Configuration").source("config.toml", config.to_toml()?));
     write(page, &folder.join("report.html"))
 }
 
@@ -103,6 +103,15 @@ fn charts(records: &[Record]) -> Result<Section> {
         let axis = if quantity == "test.accuracy" { Axis::new(label).percent() } else { Axis::new(label) };
         let chart = XyChart::new(Axis::new("step"), axis).line(Line::new(label, samples));
         section = section.figure(drawing(Figure::xy(title, &chart))?);
+    }
+    let (drift, predicted) = (over_steps(records, "balance.drift"), over_steps(records, "balance.predicted"));
+    if !drift.is_empty() {
+        let chart = XyChart::new(Axis::new("step"), Axis::new("change of |W1|² + |b1|² − |W2|²"))
+            .line(Line::new("measured", drift))
+            .line(Line::new("predicted from the step size", predicted));
+        let caption = "Gradient flow keeps the balance of neighbouring layers; a plain step moves it by the rate squared times the \
+                       difference of the squared gradient norms. Where the lines part, the gradient is wrong.";
+        section = section.figure(drawing(Figure::xy("Balance of the first two layers", &chart))?.caption(caption));
     }
     Ok(section)
 }

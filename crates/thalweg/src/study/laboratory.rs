@@ -88,7 +88,7 @@ impl Laboratory {
     }
 
     fn work_on(&self, cell: &Cell, stop: &AtomicBool) -> Result<()> {
-        let config = cell_config(cell)?.to_toml();
+        let config = cell_config(cell)?.to_toml()?;
         let run = match self.runs.open_or_create(&cell.id, &config) {
             // Another process of the same study has it.
             Err(StoreError::InUse { .. }) => return Ok(()),
