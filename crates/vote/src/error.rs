@@ -1,5 +1,7 @@
 //! What can go wrong before a vote runs: values, inputs, plans. What a message can have wrong is a fault of the wire.
 
+use crate::Domain;
+
 /// The result of everything in this crate that is not a state machine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -17,6 +19,35 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
+
+    /// A gradient that has no sign somewhere.
+    #[error(
+        "the gradient at coordinate {index} is {value}, which has no sign; find the cause: often the rate, or a value in the data"
+    )]
+    NotFinite {
+        /// The coordinate.
+        index: usize,
+        /// NaN or infinite.
+        value: f32,
+    },
+
+    /// A vote outside the domain.
+    #[error("the vote at coordinate {index} is {vote}, but the {domain:?} domain has {}", match domain {
+        Domain::Binary => "-1 and +1 alone; take the ternary domain to abstain",
+        Domain::Ternary => "-1, 0 and +1 alone",
+    })]
+    Vote {
+        /// The coordinate.
+        index: usize,
+        /// The vote.
+        vote: i8,
+        /// The domain.
+        domain: Domain,
+    },
+
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes: {0}")]
+    NoEntropy(String),
 }
 
 impl Error {

@@ -3,6 +3,9 @@
 //! A vote of n users takes the smallest prime above n, so that the sums `-n..=n` of equal parity are distinct. General-purpose
 //! field crates are built for primes of many limbs; here a block of coordinates is a `&[u8]`.
 
+pub(crate) mod block;
+pub(crate) mod lookup;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};

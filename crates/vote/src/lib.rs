@@ -8,19 +8,35 @@
 //! |---|---|
 //! | which polynomial is the majority? | [`polynomial`], over a [`field`] |
 //! | which products does it take? | [`schedule`] |
+//! | how do gradients become votes, elements bytes, and seeds shares? | [`signs`], [`packing`], [`prg`] |
+//! | who votes with whom? | [`grouping`] |
+//! | how is it evaluated on shares, and from which correlated randomness? | [`circuit`], [`mod@evaluate`], [`correlation`] |
+//! | what must come out? | [`plain`] |
 
 #![forbid(unsafe_code)]
 
+pub mod circuit;
+pub mod correlation;
 pub mod domain;
 pub mod error;
+pub mod evaluate;
 pub mod field;
+pub mod grouping;
+pub mod packing;
+pub mod plain;
 pub mod polynomial;
+pub mod prg;
+pub mod protocol;
 pub mod schedule;
+pub mod signs;
 pub mod tie;
 
+pub use circuit::{Circuit, ZeroSharing};
 pub use domain::Domain;
 pub use error::{Error, Result};
 pub use field::Field;
+pub use packing::Encoding;
 pub use polynomial::{Degree, Majority, Polynomial, PolynomialSummary};
+pub use protocol::Protocol;
 pub use schedule::{Product, Schedule, ScheduleKind};
 pub use tie::Tie;

@@ -1,0 +1,86 @@
+//! How one group evaluates its vote: the public description that users, aggregator and dealer derive from the plan.
+
+use crate::correlation::Recipe;
+use crate::schedule::{Schedule, ScheduleKind};
+use crate::{Field, Majority, Protocol};
+
+/// A majority rule with the way to evaluate it on shares.
+#[derive(Clone, Debug)]
+pub struct Circuit {
+    protocol: Protocol,
+    majority: Majority,
+    schedule: Schedule,
+    recipe: Recipe,
+}
+
+/// Whether final shares carry a fresh sharing of zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ZeroSharing {
+    /// They do. Without products this is what hides the inputs, so it is the default.
+    #[default]
+    On,
+    /// They do not: the published byte counts of the dealer.
+    Off,
+}
+
+impl Circuit {
+    /// The circuit of a rule. A polynomial of degree 1 always gets a zero sharing: its final shares would be the inputs.
+    pub fn new(protocol: Protocol, majority: Majority, kind: ScheduleKind, zero: ZeroSharing) -> Self {
+        let schedule = majority.schedule(kind);
+        let recipe = match protocol {
+            Protocol::Beaver => Recipe::triples(majority.field(), &schedule),
+            Protocol::Lean => Recipe::masked_operands(majority.field(), &schedule),
+            Protocol::OneRound | Protocol::Survivors | Protocol::Sealed => Recipe::powers(majority.field(), majority.degree()),
+        };
+        let needs_zero = zero == ZeroSharing::On || majority.degree() < 2;
+        let recipe = if needs_zero { recipe.with_zero_sharing() } else { recipe };
+        Self { protocol, majority, schedule, recipe }
+    }
+
+    /// The protocol.
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The rule.
+    pub const fn majority(&self) -> &Majority {
+        &self.majority
+    }
+
+    /// The field.
+    pub const fn field(&self) -> Field {
+        self.majority.field()
+    }
+
+    /// The products of the powers; used by Beaver and lean.
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The correlated randomness.
+    pub const fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The openings that wait for one another; the final shares are one step more.
+    pub fn levels(&self) -> usize {
+        match self.protocol {
+            Protocol::Beaver | Protocol::Lean => self.schedule.depth(),
+            Protocol::OneRound | Protocol::Survivors | Protocol::Sealed => 1,
+        }
+    }
+
+    /// The vectors that a user opens at a level, from 1.
+    pub fn openings(&self, level: usize) -> usize {
+        match self.protocol {
+            Protocol::Beaver => 2 * self.schedule.of_level(level).count(),
+            Protocol::Lean => self.schedule.operands_of_level(level).count(),
+            Protocol::OneRound | Protocol::Survivors | Protocol::Sealed => 1,
+        }
+    }
+
+    /// The vectors that a user opens in all.
+    pub fn all_openings(&self) -> usize {
+        (1..=self.levels()).map(|level| self.openings(level)).sum()
+    }
+}
