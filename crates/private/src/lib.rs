@@ -11,6 +11,7 @@
 //! | how much can one example move it? | [`pattern`], [`sensitivity`], [`clip`] |
 //! | how much noise for (epsilon, delta)? | [`accountant`], [`plan`] |
 //! | how does it get into the training? | [`noise`] on slices; [`guard`] in a descent |
+//! | does the running system keep its promise? | [`audit`] |
 //!
 //! Everything works on plain slices and needs no tensor library:
 //!
@@ -32,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accountant;
+pub mod audit;
 pub mod blt;
 pub mod clip;
 pub mod coefficients;
