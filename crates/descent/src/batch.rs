@@ -9,6 +9,8 @@ use crate::{Choose, Error, Participation, Position, Result, Stateful, Stream};
 /// The examples of a step or shard, by index into the data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
+    /// The step that it is drawn for, counted from 0.
+    pub step: u64,
     /// Indices into the data.
     pub indices: Vec<usize>,
 }
@@ -19,7 +21,7 @@ impl Batch {
         if self.indices.len() <= size {
             return vec![self];
         }
-        self.indices.chunks(size.max(1)).map(|indices| Self { indices: indices.to_vec() }).collect()
+        self.indices.chunks(size.max(1)).map(|indices| Self { step: self.step, indices: indices.to_vec() }).collect()
     }
 }
 
@@ -133,7 +135,7 @@ impl<F> Choose<Batch, F> for Batches {
     }
 
     fn choose(&mut self, position: &Position<'_, F>) -> Result<Vec<Batch>> {
-        Ok(Batch { indices: self.batch(position.step) }.shards(self.shard))
+        Ok(Batch { step: position.step, indices: self.batch(position.step) }.shards(self.shard))
     }
 }
 

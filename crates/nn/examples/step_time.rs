@@ -57,7 +57,7 @@ fn measure(name: &str, config: &NetworkConfig, shape: &[usize], batch: usize) ->
     let network = Arc::new(config.build()?);
     let mut parameters = network.init(&mut rng);
     let objective = Classification::new(network.clone(), samples, Device::Cpu)?;
-    let batch = Batch { indices: (0..batch).collect() };
+    let batch = Batch { step: 0, indices: (0..batch).collect() };
     let mut optimiser = AdamW::new(0.01)?;
     let mut step = |kind| one_step(&objective, &batch, &mut parameters, &mut optimiser, kind);
     let (mut plain, mut clipped) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thalweg_descent::{Batch, Contributions, Differentiate, Layout, Observe, Record, Stateful, View};
 
 use crate::loss::cross_entropy;
-use crate::{Device, Error, Network, Pass, PerExample, Result, Samples};
+use crate::{Device, Error, Network, Pass, PerExample, Result, Samples, Views};
 
 /// The cross-entropy of a network on examples; a batch names the examples, and each is a unit.
 ///
@@ -20,7 +20,7 @@ use crate::{Device, Error, Network, Pass, PerExample, Result, Samples};
 /// let parameters = network.init(&mut rand_chacha::ChaCha20Rng::seed_from_u64(1));
 /// let objective = Classification::new(network, samples, Device::Cpu)?;
 ///
-/// let batch = Batch { indices: vec![0, 1] };
+/// let batch = Batch { step: 0, indices: vec![0, 1] };
 /// let mut contributions = objective.differentiate(&parameters, &batch)?;
 /// let norms = contributions.squared_norms()?;
 /// let clip = Weights::PerUnit((0..2).map(|unit| (1.0 / norms.norm(unit)).min(1.0)).collect());
@@ -35,6 +35,7 @@ pub struct Classification {
     samples: Arc<Samples>,
     device: burn::tensor::Device,
     smoothing: f64,
+    views: Option<Views>,
 }
 
 impl Classification {
@@ -43,7 +44,7 @@ impl Classification {
     /// # Errors
     /// [`Error::Device`] when the device is not compiled in.
     pub fn new(network: Arc<Network>, samples: Arc<Samples>, device: Device) -> Result<Self> {
-        Ok(Self { network, samples, device: device.open()?, smoothing: 0.0 })
+        Ok(Self { network, samples, device: device.open()?, smoothing: 0.0, views: None })
     }
 
     /// Spreads a share of each target over all classes.
@@ -58,25 +59,42 @@ impl Classification {
         Ok(self)
     }
 
+    /// Takes the mean loss over several random views of each example; they are one unit.
+    ///
+    /// # Errors
+    /// [`Error::Samples`] when the examples are no images.
+    pub fn with_views(mut self, views: Views) -> Result<Self> {
+        self.samples.image_shape()?;
+        self.views = Some(views);
+        Ok(self)
+    }
+
     /// The parameter blocks.
     pub fn layout(&self) -> &Layout {
         self.network.layout()
     }
 
-    /// The gradients of the examples of these indices.
+    /// The gradients of the examples of a batch.
     ///
     /// # Errors
     /// When an index is out of range or the network does not take the examples.
-    pub fn per_example(&self, parameters: &[f32], indices: &[usize]) -> Result<PerExample<'_>> {
-        if indices.is_empty() {
+    pub fn per_example(&self, parameters: &[f32], batch: &Batch) -> Result<PerExample<'_>> {
+        let units = batch.indices.len();
+        if units == 0 {
             return Ok(PerExample::empty(self.layout()));
         }
-        let pass = Pass::tapped(self.layout(), parameters, indices.len(), &self.device)?;
-        let (inputs, labels) = self.samples.gather(indices, &self.device)?;
+        let pass = Pass::tapped(self.layout(), parameters, units, &self.device)?;
+        let (inputs, labels) = match &self.views {
+            None => self.samples.gather(&batch.indices, &self.device)?,
+            Some(views) => self.samples.gather_views(batch, views, &self.device)?,
+        };
         let logits = self.network.class_logits(&pass, &inputs)?;
         drop(inputs);
         let losses = cross_entropy(logits, &labels, self.smoothing)?;
-        pass.backward(losses)
+        match labels.len() / units {
+            1 => pass.backward(losses),
+            views => pass.backward(losses.reshape([units, views]).mean_dim(1).reshape([units])),
+        }
     }
 }
 
@@ -86,7 +104,7 @@ impl Differentiate<Batch, f32> for Classification {
         parameters: &'a [f32],
         shard: &'a Batch,
     ) -> thalweg_descent::Result<Box<dyn Contributions<f32> + 'a>> {
-        Ok(Box::new(self.per_example(parameters, &shard.indices)?))
+        Ok(Box::new(self.per_example(parameters, shard)?))
     }
 }
 
@@ -154,5 +172,66 @@ impl Observe<f32> for Accuracy {
         record.put_number(&format!("{}.loss", self.prefix), evaluation.loss);
         record.put_number(&format!("{}.accuracy", self.prefix), evaluation.accuracy);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+    use thalweg_descent::{Seed, Weights};
+
+    use super::*;
+    use crate::{Augmentation, Mirror, NetworkConfig};
+
+    /// The views of an example are one unit: its gradient is that of the mean loss, by Burn's own operations.
+    #[test]
+    fn views_of_an_example_are_one_unit() {
+        let image = |i: usize| ((i * 31) % 17) as f32 / 17.0;
+        let samples = Samples::features((0..4 * 72).map(image).collect(), &[2, 6, 6], vec![0, 1, 1, 0], 2).unwrap();
+        let samples = Arc::new(samples);
+        let augmentation = Augmentation { shift: 1, mirror: Mirror::Half };
+        let views = Views::new(NonZeroUsize::new(5).unwrap(), augmentation, Seed(2).stream("views"));
+        for config in [NetworkConfig::mlp(72, &[7], 2), NetworkConfig::cnn([2, 6, 6], &[4], 2)] {
+            let network = Arc::new(config.build().unwrap());
+            let objective = Classification::new(network.clone(), samples.clone(), Device::Cpu).unwrap();
+            let objective = objective.with_views(views.clone()).unwrap();
+            let parameters = network.init(&mut ChaCha20Rng::seed_from_u64(3));
+            let batch = Batch { step: 9, indices: vec![3, 0, 2] };
+            let mut contributions = objective.per_example(&parameters, &batch).unwrap();
+            let norms = contributions.squared_norms().unwrap();
+            let mut sum = vec![0.0; parameters.len()];
+            Box::new(contributions).add_weighted_sum(&Weights::One, &mut sum).unwrap();
+
+            let mut expected = vec![0.0; parameters.len()];
+            for (unit, index) in batch.indices.iter().enumerate() {
+                let gradient =
+                    gradient_of_mean(&network, &parameters, &samples, &views, Batch { step: 9, indices: vec![*index] });
+                assert!((norms.norm(unit) / thalweg_descent::norm(&gradient) - 1.0).abs() < 1e-5);
+                expected.iter_mut().zip(gradient).for_each(|(sum, value)| *sum += value);
+            }
+            let difference: Vec<f32> = sum.iter().zip(&expected).map(|(a, b)| a - b).collect();
+            assert!(thalweg_descent::norm(&difference) < 1e-5 * thalweg_descent::norm(&expected));
+        }
+    }
+
+    fn gradient_of_mean(network: &Network, parameters: &[f32], samples: &Samples, views: &Views, batch: Batch) -> Vec<f32> {
+        let device = burn::tensor::Device::flex();
+        let pass = Pass::tracked(network.layout(), parameters, &device).unwrap();
+        let (inputs, labels) = samples.gather_views(&batch, views, &device).unwrap();
+        assert_eq!(labels.len(), views.count());
+        let losses = cross_entropy(network.class_logits(&pass, &inputs).unwrap(), &labels, 0.0).unwrap();
+        pass.gradient(&losses.mean()).unwrap()
+    }
+
+    #[test]
+    fn views_need_images() {
+        let samples = Arc::new(Samples::tokens(vec![1, 2], 2, vec![2], vec![0], 2).unwrap());
+        let network = Arc::new(NetworkConfig::mlp(2, &[], 2).build().unwrap());
+        let views = Views::new(NonZeroUsize::MIN, Augmentation::default(), Seed(1).stream("views"));
+        let error = Classification::new(network, samples, Device::Cpu).unwrap().with_views(views).unwrap_err();
+        assert!(error.to_string().contains("images"), "{error}");
     }
 }

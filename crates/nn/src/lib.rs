@@ -9,7 +9,8 @@
 //! |---|---|
 //! | layers | [`layers`]: dense, convolution, embedding, normalisation, attention, pooling, residuals |
 //! | whole networks | [`zoo`], described by [`NetworkConfig`] |
-//! | examples and objectives | [`Samples`], [`Classification`], [`NextToken`] |
+//! | examples and objectives | [`Samples`], [`Classification`], [`NextToken`]; several [`Views`] of an example |
+//! | the average of the iterates | [`MovingAverage`] |
 //! | weights in files | [`weights`] |
 //!
 //! Layers compose into a network of one's own:
@@ -57,6 +58,7 @@ pub mod error;
 mod host;
 pub mod layers;
 pub mod loss;
+pub mod moving_average;
 pub mod next_token;
 mod norms;
 pub mod pass;
@@ -65,6 +67,7 @@ pub mod plan;
 pub mod samples;
 mod tap;
 mod uses;
+pub mod views;
 pub mod weights;
 pub mod zoo;
 
@@ -81,11 +84,14 @@ pub use layers::linear::{Linear, LinearConfig};
 pub use layers::pooling::{avg_pool2d, global_avg_pool2d, max_pool2d, mean_over_positions};
 pub use layers::residual::{join, residual};
 pub use loss::cross_entropy;
+pub use moving_average::{Average, MovingAverage};
 pub use next_token::NextToken;
 pub use pass::Pass;
 pub use per_example::PerExample;
 pub use plan::{Initial, Plan};
 pub use samples::{Inputs, Samples, Tokens};
+pub use views::{Augmentation, Mirror, Views};
+pub use zoo::bag::{Bag, BagConfig};
 pub use zoo::cnn::{Cnn, CnnConfig};
 pub use zoo::mlp::{Mlp, MlpConfig};
 pub use zoo::network::{Network, NetworkConfig};

@@ -3,7 +3,9 @@
 use burn::Tensor;
 use burn::tensor::{Bool, DType, Int, TensorData};
 
-use crate::{Error, Result};
+use thalweg_descent::Batch;
+
+use crate::{Error, Result, Views};
 
 /// Examples with labels: features or token sequences.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,10 +118,7 @@ impl Samples {
     /// # Errors
     /// [`Error::Example`] when an index is not below the number of examples.
     pub fn gather(&self, indices: &[usize], device: &burn::tensor::Device) -> Result<(Inputs, Vec<u32>)> {
-        if let Some(index) = indices.iter().find(|index| **index >= self.len()) {
-            let reason = format!("there are only {} examples, counted from 0", self.len());
-            return Err(Error::Example { example: *index, reason });
-        }
+        self.check_indices(indices)?;
         let labels = indices.iter().map(|index| self.labels[*index]).collect();
         let inputs = match &self.content {
             Content::Features { values, shape } => {
@@ -134,6 +133,37 @@ impl Samples {
             }),
         };
         Ok((inputs, labels))
+    }
+
+    /// As [`Samples::gather`], with several views of each example: its rows lie together.
+    pub(crate) fn gather_views(&self, batch: &Batch, views: &Views, device: &burn::tensor::Device) -> Result<(Inputs, Vec<u32>)> {
+        self.check_indices(&batch.indices)?;
+        let shape = self.image_shape()?;
+        let numbers: usize = shape.iter().product();
+        let Content::Features { values, .. } = &self.content else { unreachable!("images are features") };
+        let rows = batch.indices.len() * views.count();
+        let mut seen = Vec::with_capacity(rows * numbers);
+        for index in &batch.indices {
+            views.draw(batch.step, *index, &values[index * numbers..(index + 1) * numbers], shape, &mut seen);
+        }
+        let labels = batch.indices.iter().flat_map(|index| std::iter::repeat_n(self.labels[*index], views.count())).collect();
+        let data = TensorData::new(seen, [rows, numbers]);
+        Ok((Inputs::Features(Tensor::from_data(data, (device, DType::F32))), labels))
+    }
+
+    /// Channels, height and width of the examples.
+    pub(crate) fn image_shape(&self) -> Result<[usize; 3]> {
+        self.shape().try_into().map_err(|shape| {
+            Error::Samples(format!(
+                "views are taken of images (channels, height, width), and the examples have the shape {shape:?}"
+            ))
+        })
+    }
+
+    fn check_indices(&self, indices: &[usize]) -> Result<()> {
+        let Some(index) = indices.iter().find(|index| **index >= self.len()) else { return Ok(()) };
+        let reason = format!("there are only {} examples, counted from 0", self.len());
+        Err(Error::Example { example: *index, reason })
     }
 }
 

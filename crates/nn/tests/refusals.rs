@@ -113,7 +113,7 @@ fn an_index_outside_the_data_is_named() {
     let samples = Arc::new(Samples::features(vec![0.0; 4], &[2], vec![0, 1], 2).unwrap());
     let parameters = network.init(&mut ChaCha20Rng::seed_from_u64(1));
     let objective = Classification::new(network, samples, Device::Cpu).unwrap();
-    check(objective.per_example(&parameters, &[0, 2]), "example 2");
+    check(objective.per_example(&parameters, &Batch { step: 0, indices: vec![0, 2] }), "example 2");
 }
 
 #[test]
@@ -123,9 +123,9 @@ fn networks_refuse_data_of_another_kind() {
     let features = Samples::features(vec![0.0; 2], &[2], vec![0], 2).unwrap();
     let transformer = TransformerConfig::new(3, 2, 4, 1, 1, Head::Tokens);
     for (config, samples, message) in [
-        (NetworkConfig::mlp(2, &[], 2), &sequences, "only a transformer takes tokens"),
+        (NetworkConfig::mlp(2, &[], 2), &sequences, "tokens go to a transformer or a bag of words"),
         (NetworkConfig::cnn([1, 8, 8], &[2], 2), &features, "images of 1 x 8 x 8, but the examples have 2 numbers"),
-        (NetworkConfig::Transformer(transformer.clone()), &features, "a transformer takes tokens"),
+        (NetworkConfig::Transformer(transformer.clone()), &features, "a transformer or bag of words takes tokens"),
         (NetworkConfig::Transformer(transformer), &sequences, "classification needs the head"),
     ] {
         let network = config.build().unwrap();

@@ -309,6 +309,7 @@ fn plan_of(config: &NetworkConfig) -> Plan {
         NetworkConfig::Cnn(config) => drop(config.build(&mut plan).unwrap()),
         NetworkConfig::Resnet(config) => drop(config.build(&mut plan).unwrap()),
         NetworkConfig::Transformer(config) => drop(config.build(&mut plan).unwrap()),
+        NetworkConfig::Bag(config) => drop(config.build(&mut plan).unwrap()),
         _ => unreachable!(),
     }
     plan
@@ -325,6 +326,7 @@ fn every_network_of_the_zoo() {
     let tokens = Samples::tokens(ids(&[0, 1, 2, 3, 4], 6, 11), 6, lengths, vec![0, 1, 2, 1, 0], 3).unwrap();
     let transformer = TransformerConfig::new(11, 6, 8, 2, 2, Head::Classes { classes: 3 }).with_expansion(2);
     check_network(&NetworkConfig::Transformer(transformer), &tokens, 5);
+    check_network(&NetworkConfig::Bag(BagConfig { vocabulary: 11, width: 5, classes: 3 }), &tokens, 5);
 }
 
 #[test]

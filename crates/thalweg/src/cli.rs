@@ -106,6 +106,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(cli: Cli, console: &Console) -> Result<ExitCode> {
     let common = &cli.common;
+    common.refuse_unheeded(cli.command.heeds())?;
     if let Some(threads) = common.threads {
         // Fails only where a pool exists already, which nothing before this line makes.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
@@ -120,7 +121,40 @@ fn run(cli: Cli, console: &Console) -> Result<ExitCode> {
     }
 }
 
+impl Command {
+    /// Which of the common options it has a use for, beside those that every command has.
+    fn heeds(&self) -> &'static [Heeded] {
+        match self {
+            Self::Private(_) => &[Heeded::Out, Heeded::Seed, Heeded::Device],
+            Self::Tour(_) => &[Heeded::Out, Heeded::Seed],
+            Self::Study(_) | Self::Runs(runs::Runs::Compare { .. }) => &[Heeded::Out],
+            Self::Runs(_) | Self::Data(_) | Self::Completions(_) => &[],
+        }
+    }
+}
+
+/// A common option that not every command has a use for.
+#[derive(Clone, Copy, PartialEq)]
+enum Heeded {
+    Out,
+    Seed,
+    Device,
+}
+
 impl Common {
+    /// An option that would be ignored is an error: somebody expects something of it.
+    fn refuse_unheeded(&self, heeded: &[Heeded]) -> Result<()> {
+        let given = [
+            (Heeded::Out, "--out", self.out.is_some()),
+            (Heeded::Seed, "--seed", self.seed.is_some()),
+            (Heeded::Device, "--device", self.device.is_some()),
+        ];
+        match given.iter().find(|(option, _, given)| *given && !heeded.contains(option)) {
+            Some((_, name, _)) => Err(Error::input(format!("{name} means nothing to this command; leave it out"))),
+            None => Ok(()),
+        }
+    }
+
     fn store(&self) -> RunStore {
         RunStore::at(&self.runs)
     }

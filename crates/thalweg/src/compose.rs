@@ -7,11 +7,12 @@ mod config;
 mod dataset;
 mod job;
 mod training;
+mod words;
 
 pub use config::{
     Command, DataConfig, MachineConfig, NetworkChoice, Optimiser, PLAIN, PrivacyConfig, RecordConfig, Sampling, TrainingConfig,
     TrainingLoop,
 };
-pub use dataset::{TrainAndTest, load_data};
+pub use dataset::{Input, TrainAndTest, load_data};
 pub use job::{Job, KEY_FILE, Summary, resume_key};
 pub use training::Training;

@@ -64,10 +64,19 @@ fn bad_input_is_refused_with_field_and_value() {
     refused("private train --device vulkan", &["vulkan"]);
     refused("private train --config bad.toml", &["bad.toml", "line 3", "speed"]);
     refused("private train --config missing.toml", &["missing.toml"]);
+    refused("private train --model bag", &["bag", "images", "cnn"]);
+    refused("private train --model rnn", &["rnn", "transformer"]);
+    refused("private train --model resnet --widths 12", &["12"]);
+    refused("private train --limit 0", &["data.limit", "0"]);
+    refused("private train --views 0", &["training.views", "0"]);
+    refused("private train --ema 1", &["ema", "1"]);
     refused("runs resume private-7", &["private-7"]);
     refused("runs show ../x", &["../x"]);
     refused("study missing.toml", &["missing.toml"]);
     refused("no-such-command", &["no-such-command"]);
+    refused("runs list --out x", &["--out"]);
+    refused("study missing.toml --seed 3", &["--seed"]);
+    refused("data list --device cpu", &["--device"]);
 }
 
 #[test]
@@ -101,6 +110,27 @@ fn a_run_is_recorded_listed_shown_compared_and_drawn() {
     assert!(folder.join("runs/compare.html").exists());
     let text = String::from_utf8(run(folder, "runs list").stdout).unwrap();
     assert!(text.contains("private-2"), "{text}");
+}
+
+#[test]
+fn every_image_network_views_and_the_average_train_and_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let small = "private train --limit 256 --epochs 2 --insecure-seed 1 --json";
+    for model in ["mlp --widths 16", "cnn --widths 4,8", "resnet --widths 8"] {
+        let summary = json(folder, &format!("{small} --model {model} --views 2 --shift 1 --mirror --ema 0.9"));
+        let run = folder.join("runs").join(summary["run"].as_str().unwrap());
+        assert!(
+            summary["ema_test_accuracy"].is_number() && summary["epsilon"] == 8.0 && summary["seconds"].is_number(),
+            "{summary}"
+        );
+        let average = std::fs::read(run.join("average.safetensors")).unwrap();
+        assert!(!average.is_empty());
+    }
+    let loss = |views: &str| json(folder, &format!("{small} --mechanism none {views}"))["test_loss"].as_f64().unwrap();
+    let difference = |views: &str| (loss(views) - loss("")).abs();
+    assert!(difference("--views 3") < 1e-4, "views without changes are copies");
+    assert!(difference("--views 3 --shift 1") > 1e-3);
 }
 
 #[test]
@@ -171,7 +201,7 @@ fn kill_and_resume(folder: &Path, out: &Path, arguments: &str, kills: u64) -> u3
 }
 
 /// Long enough that twenty kills within 57 ms each cannot outlast it.
-const LONG: &str = "--epochs 200 --widths 128 --checkpoint-every 40 --evaluate-every 500";
+const LONG: &str = "--epochs 60 --batch 32 --widths 96 --checkpoint-every 20 --evaluate-every 500";
 
 #[test]
 fn a_run_killed_at_twenty_moments_ends_with_the_same_bits() {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_descent::Layout;
 
 use crate::samples::Inputs;
+use crate::zoo::bag::{Bag, BagConfig};
 use crate::zoo::cnn::{Cnn, CnnConfig};
 use crate::zoo::mlp::{Mlp, MlpConfig};
 use crate::zoo::resnet::{ResNet, ResNetConfig};
@@ -34,6 +35,8 @@ pub enum NetworkConfig {
     Resnet(ResNetConfig),
     /// A transformer encoder.
     Transformer(TransformerConfig),
+    /// A bag of words.
+    Bag(BagConfig),
 }
 
 impl NetworkConfig {
@@ -59,6 +62,7 @@ impl NetworkConfig {
             Self::Cnn(config) => Body::Cnn(config.build(&mut plan)?, config.image),
             Self::Resnet(config) => Body::ResNet(config.build(&mut plan)?, config.image),
             Self::Transformer(config) => Body::Transformer(Box::new(config.build(&mut plan)?)),
+            Self::Bag(config) => Body::Bag(config.build(&mut plan)?),
         };
         Ok(Network { config: self.clone(), plan, body })
     }
@@ -78,6 +82,7 @@ enum Body {
     Cnn(Cnn, [usize; 3]),
     ResNet(ResNet, [usize; 3]),
     Transformer(Box<Transformer>),
+    Bag(Bag),
 }
 
 impl Network {
@@ -107,8 +112,13 @@ impl Network {
             (Body::Cnn(cnn, image), Inputs::Features(features)) => cnn.forward(pass, images(features, *image)?),
             (Body::ResNet(resnet, image), Inputs::Features(features)) => resnet.forward(pass, images(features, *image)?),
             (Body::Transformer(transformer), Inputs::Tokens(tokens)) => transformer.class_logits(pass, tokens),
-            (Body::Transformer(_), Inputs::Features(_)) => Err(wrong_inputs("a transformer takes tokens, not features")),
-            (_, Inputs::Tokens(_)) => Err(wrong_inputs("only a transformer takes tokens; this network takes features")),
+            (Body::Bag(bag), Inputs::Tokens(tokens)) => bag.forward(pass, tokens),
+            (Body::Transformer(_) | Body::Bag(_), Inputs::Features(_)) => {
+                Err(wrong_inputs("a transformer or bag of words takes tokens, not features"))
+            }
+            (_, Inputs::Tokens(_)) => {
+                Err(wrong_inputs("tokens go to a transformer or a bag of words; this network takes features"))
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use thalweg::compose::{Job, NetworkChoice, Optimiser, PLAIN, Sampling, Summary, TrainingConfig};
 use thalweg::descent::store::{Controls, Run};
 use thalweg::descent::{Record, Result, Schedule};
+use thalweg::nn::Mirror;
 use thalweg::pages;
 
 use crate::cli::console::Console;
@@ -49,10 +50,13 @@ pub(crate) struct Train {
     /// A data set of `thalweg data list` [default: digits]
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     data: Option<String>,
-    /// The network [default: mlp]
-    #[arg(long, value_name = "KIND", help_heading = "Training")]
-    network: Option<NetworkKind>,
-    /// Widths of the hidden layers of an mlp, or channels of a cnn's three blocks, as 64,64
+    /// At most so many training examples
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    limit: Option<usize>,
+    /// The network: mlp, cnn or resnet for images, bag or transformer for texts [default: mlp]
+    #[arg(long, alias = "network", value_name = "KIND", help_heading = "Training")]
+    model: Option<String>,
+    /// Widths of an mlp's hidden layers, channels of a cnn's or resnet's blocks, or the width of a word's vector, as 64,64
     #[arg(long, value_name = "N,..", value_delimiter = ',', help_heading = "Training")]
     widths: Option<Vec<usize>>,
     /// Passes over the data [default: 10]
@@ -61,6 +65,18 @@ pub(crate) struct Train {
     /// Examples a step [default: 64]
     #[arg(long, value_name = "N", help_heading = "Training")]
     batch: Option<usize>,
+    /// Random views of each image, whose mean gradient is the example's [default: 1]
+    #[arg(long, value_name = "K", help_heading = "Training")]
+    views: Option<usize>,
+    /// A view is moved by up to so many pixels [default: 0]
+    #[arg(long, value_name = "PIXELS", help_heading = "Training")]
+    shift: Option<usize>,
+    /// Half of the views are seen in a mirror
+    #[arg(long, help_heading = "Training")]
+    mirror: bool,
+    /// Keep and evaluate a moving average of the parameters with that decay, such as 0.99
+    #[arg(long, value_name = "DECAY", help_heading = "Training", allow_negative_numbers = true)]
+    ema: Option<f64>,
     /// How batches are drawn [default: fixed-order]
     #[arg(long, value_name = "HOW", help_heading = "Training")]
     sampling: Option<SamplingKind>,
@@ -96,12 +112,6 @@ const TRAIN_EXAMPLES: &str = "Examples:
   thalweg private train --mechanism identity --sampling poisson --batch 128 --epsilon 2
   thalweg private train --mechanism none --seed 3            plain training, to compare with
   thalweg private train --config runs/private-1/config.toml --epsilon 1";
-
-#[derive(Clone, Copy, ValueEnum)]
-enum NetworkKind {
-    Mlp,
-    Cnn,
-}
 
 #[derive(Clone, Copy, ValueEnum)]
 enum SamplingKind {
@@ -145,7 +155,7 @@ impl Train {
             Some(path) => TrainingConfig::read(path)?,
             None => TrainingConfig::default(),
         };
-        config.network = self.network(config.network);
+        config.network = self.network(config.network)?;
         let training = &mut config.training;
         replace(&mut training.epochs, self.epochs);
         replace(&mut training.batch, self.batch);
@@ -156,6 +166,10 @@ impl Train {
         replace(&mut training.seed, common.seed);
         replace(&mut training.sampling, self.sampling.map(Into::into));
         replace(&mut training.optimiser, self.optimiser.map(Into::into));
+        replace(&mut training.views, self.views);
+        replace(&mut training.augmentation.shift, self.shift);
+        replace(&mut training.augmentation.mirror, self.mirror.then_some(Mirror::Half));
+        training.ema = self.ema.or(training.ema);
         training.micro_batch = self.micro_batch.or(training.micro_batch);
         let privacy = &mut config.privacy;
         replace(&mut privacy.epsilon, self.epsilon);
@@ -165,6 +179,7 @@ impl Train {
         privacy.bands = self.bands.or(privacy.bands);
         privacy.insecure_seed = self.insecure_seed.or(privacy.insecure_seed);
         replace(&mut config.data.name, self.data);
+        config.data.limit = self.limit.or(config.data.limit);
         replace(&mut config.record.evaluate_every, self.evaluate_every);
         replace(&mut config.record.checkpoint_every, self.checkpoint_every);
         replace(&mut config.machine.device, common.device.clone());
@@ -172,17 +187,14 @@ impl Train {
         Ok(config)
     }
 
-    fn network(&self, configured: NetworkChoice) -> NetworkChoice {
-        let widths = self.widths.clone();
-        match (self.network, configured) {
-            (Some(NetworkKind::Mlp), NetworkChoice::Mlp { hidden }) | (None, NetworkChoice::Mlp { hidden }) => {
-                NetworkChoice::Mlp { hidden: widths.unwrap_or(hidden) }
-            }
-            (Some(NetworkKind::Cnn), NetworkChoice::Cnn { channels }) | (None, NetworkChoice::Cnn { channels }) => {
-                NetworkChoice::Cnn { channels: widths.unwrap_or(channels) }
-            }
-            (Some(NetworkKind::Mlp), _) => NetworkChoice::Mlp { hidden: widths.unwrap_or_else(|| vec![64]) },
-            (Some(NetworkKind::Cnn), _) => NetworkChoice::Cnn { channels: widths.unwrap_or_else(|| vec![32, 64, 128]) },
+    fn network(&self, configured: NetworkChoice) -> Result<NetworkChoice> {
+        let network = match &self.model {
+            Some(kind) if kind != configured.name() => NetworkChoice::of_kind(kind)?,
+            _ => configured,
+        };
+        match &self.widths {
+            Some(widths) => network.with_widths(widths.clone()),
+            None => Ok(network),
         }
     }
 }

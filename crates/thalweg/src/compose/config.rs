@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use thalweg_descent::{Error, Result, Schedule};
+use thalweg_nn::Augmentation;
 
 /// The mechanism's name for training without a guarantee.
 pub const PLAIN: &str = "none";
@@ -46,11 +47,15 @@ pub struct DataConfig {
     /// At most so many training examples, the first of a seeded shuffle; all where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Texts: words are hashed to so many tokens, so that no vocabulary is learnt from private texts.
+    pub vocabulary: usize,
+    /// Texts: the first so many words count.
+    pub words: usize,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { name: "digits".to_owned(), limit: None }
+        Self { name: "digits".to_owned(), limit: None, vocabulary: 10_000, words: 256 }
     }
 }
 
@@ -70,6 +75,49 @@ pub enum NetworkChoice {
         #[serde(default = "default_channels")]
         channels: Vec<usize>,
     },
+    /// Residual blocks with group normalisation; from the second on, a stage halves height and width.
+    Resnet {
+        /// The channels of the stages, multiples of 8.
+        #[serde(default = "default_stages")]
+        widths: Vec<usize>,
+        /// Residual blocks in each stage.
+        #[serde(default = "one")]
+        blocks: usize,
+    },
+    /// A transformer encoder on words.
+    Transformer {
+        /// Numbers in each position.
+        #[serde(default = "default_width")]
+        width: usize,
+        /// Blocks of attention and dense layers.
+        #[serde(default = "one")]
+        layers: usize,
+        /// Attention heads; they divide the width.
+        #[serde(default = "default_heads")]
+        heads: usize,
+    },
+    /// A bag of words: the mean of their vectors and a dense layer.
+    Bag {
+        /// Numbers in a word's vector.
+        #[serde(default = "default_width")]
+        width: usize,
+    },
+}
+
+fn default_stages() -> Vec<usize> {
+    vec![16, 32, 64]
+}
+
+fn one() -> usize {
+    1
+}
+
+fn default_width() -> usize {
+    32
+}
+
+fn default_heads() -> usize {
+    4
 }
 
 fn default_hidden() -> Vec<usize> {
@@ -78,6 +126,52 @@ fn default_hidden() -> Vec<usize> {
 
 fn default_channels() -> Vec<usize> {
     vec![32, 64, 128]
+}
+
+impl NetworkChoice {
+    /// The kinds, as files and commands spell them.
+    pub const KINDS: [&str; 5] = ["mlp", "cnn", "resnet", "transformer", "bag"];
+
+    /// A network of that kind in its usual size.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the kinds there are.
+    pub fn of_kind(kind: &str) -> Result<Self> {
+        Ok(match kind {
+            "mlp" => Self::Mlp { hidden: default_hidden() },
+            "cnn" => Self::Cnn { channels: default_channels() },
+            "resnet" => Self::Resnet { widths: default_stages(), blocks: one() },
+            "transformer" => Self::Transformer { width: default_width(), layers: one(), heads: default_heads() },
+            "bag" => Self::Bag { width: default_width() },
+            _ => return Err(Error::input(format!("network.kind = {kind:?}; it is one of {}", Self::KINDS.join(", ")))),
+        })
+    }
+
+    /// The same network with other widths: of the hidden layers, blocks or stages, or of a word's vector.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when a network of words gets several.
+    pub fn with_widths(mut self, given: Vec<usize>) -> Result<Self> {
+        match &mut self {
+            Self::Mlp { hidden: widths } | Self::Cnn { channels: widths } | Self::Resnet { widths, .. } => *widths = given,
+            Self::Transformer { width, .. } | Self::Bag { width } => match given[..] {
+                [one] => *width = one,
+                _ => return Err(Error::input(format!("widths = {given:?}; a network of words has one width"))),
+            },
+        }
+        Ok(self)
+    }
+
+    /// Its kind, as files and commands spell it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mlp { .. } => "mlp",
+            Self::Cnn { .. } => "cnn",
+            Self::Resnet { .. } => "resnet",
+            Self::Transformer { .. } => "transformer",
+            Self::Bag { .. } => "bag",
+        }
+    }
 }
 
 impl Default for NetworkChoice {
@@ -133,7 +227,14 @@ pub struct TrainingLoop {
     pub momentum: f64,
     /// Decoupled.
     pub weight_decay: f64,
-    /// Governs initial weights and batch order, never privacy noise.
+    /// Random views of each image whose mean gradient is the example's: augmentation multiplicity.
+    pub views: usize,
+    /// How a view is drawn.
+    pub augmentation: Augmentation,
+    /// The decay of a moving average of the parameters, kept and evaluated beside them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// Governs initial weights, views and batch order, never privacy noise.
     pub seed: u64,
 }
 
@@ -149,6 +250,9 @@ impl Default for TrainingLoop {
             optimiser: Optimiser::default(),
             momentum: 0.0,
             weight_decay: 0.0,
+            views: 1,
+            augmentation: Augmentation::default(),
+            ema: None,
             seed: 1,
         }
     }
@@ -257,6 +361,9 @@ impl TrainingConfig {
             ("record.checkpoint_every", self.record.checkpoint_every),
             ("machine.threads", self.machine.threads as u64),
             ("training.micro_batch", self.training.micro_batch.unwrap_or(1) as u64),
+            ("training.views", self.training.views as u64),
+            ("data.vocabulary", self.data.vocabulary as u64),
+            ("data.words", self.data.words as u64),
         ];
         if let Some((field, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(Error::input(format!("{field} = 0; it must be at least 1")));

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use thalweg_data::{DataError, DataSet};
+use thalweg_data::{DataError, DataSet, Kind};
 use thalweg_descent::{Error, Result, Seed};
 use thalweg_nn::Samples;
 
 use crate::compose::DataConfig;
+use crate::compose::words::hashed_words;
 
 /// The examples of a run and the classes.
 pub struct TrainAndTest {
@@ -14,15 +15,32 @@ pub struct TrainAndTest {
     pub train: Arc<Samples>,
     /// To measure on; they take no part in training.
     pub test: Arc<Samples>,
-    /// Channels, height, width.
-    pub shape: [usize; 3],
+    /// What a network gets of an example.
+    pub input: Input,
     /// The number of classes.
     pub classes: usize,
     /// Name, version, split sizes and content hash, as a report states them.
     pub description: String,
 }
 
-/// Loads an image set with labels and the splits `train` and `test`, from the embedded sets or the cache; never from a network.
+/// What a network gets of an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A picture.
+    Image {
+        /// Channels, height, width.
+        shape: [usize; 3],
+    },
+    /// A sequence of hashed words.
+    Words {
+        /// The number of tokens.
+        vocabulary: usize,
+        /// The longest sequence.
+        length: usize,
+    },
+}
+
+/// Loads a set with labels and the splits `train` and `test`, from the embedded sets or the cache; never from a network.
 ///
 /// # Errors
 /// [`Error::Input`] when the set is unknown, absent (with the command that gets it), or not of that kind.
@@ -31,7 +49,13 @@ pub fn load_data(config: &DataConfig, seed: u64) -> Result<TrainAndTest> {
     let mut train = set.indices("train").map_err(|error| data_error(&config.name, error))?;
     let test = set.indices("test").map_err(|error| data_error(&config.name, error))?;
     limit(&mut train, config, seed)?;
-    let shape = set.image_shape().map_err(|error| data_error(&config.name, error))?;
+    let input = match set.kind() {
+        Kind::Image => {
+            let shape = set.image_shape().map_err(|error| data_error(&config.name, error))?;
+            Input::Image { shape: [shape.channels, shape.height, shape.width] }
+        }
+        Kind::Text => Input::Words { vocabulary: config.vocabulary, length: config.words },
+    };
     let about = set.about();
     Ok(TrainAndTest {
         description: format!(
@@ -42,9 +66,9 @@ pub fn load_data(config: &DataConfig, seed: u64) -> Result<TrainAndTest> {
             test.len(),
             &set.content_hash().to_string()[..16]
         ),
-        train: Arc::new(samples(&set, &train)?),
-        test: Arc::new(samples(&set, &test)?),
-        shape: [shape.channels, shape.height, shape.width],
+        train: Arc::new(samples(&set, input, &train)?),
+        test: Arc::new(samples(&set, input, &test)?),
+        input,
         classes: set.classes().len(),
     })
 }
@@ -65,15 +89,29 @@ fn limit(train: &mut Vec<usize>, config: &DataConfig, seed: u64) -> Result<()> {
     Ok(())
 }
 
-fn samples(set: &DataSet, indices: &[usize]) -> Result<Samples> {
-    let name = &set.about().name;
-    let shape = set.image_shape().map_err(|error| data_error(name, error))?;
-    let normalisation = set.normalisation().map_err(|error| data_error(name, error))?;
-    let mut features = vec![0.0; indices.len() * shape.len()];
-    set.images_into(indices, &normalisation, &mut features).map_err(|error| data_error(name, error))?;
-    let labels = set.labels_of(indices).map_err(|error| data_error(name, error))?;
-    let example_shape = [shape.channels, shape.height, shape.width];
-    Ok(Samples::features(features, &example_shape, labels, set.classes().len())?)
+fn samples(set: &DataSet, input: Input, indices: &[usize]) -> Result<Samples> {
+    match input {
+        Input::Image { shape } => images(set, shape, indices).map_err(|error| data_error(&set.about().name, error))?,
+        Input::Words { vocabulary, length } => {
+            words(set, vocabulary, length, indices).map_err(|error| data_error(&set.about().name, error))?
+        }
+    }
+    .map_err(Error::from)
+}
+
+fn images(set: &DataSet, shape: [usize; 3], indices: &[usize]) -> Result<thalweg_nn::Result<Samples>, DataError> {
+    let mut features = vec![0.0; indices.len() * shape.iter().product::<usize>()];
+    set.images_into(indices, &set.normalisation()?, &mut features)?;
+    Ok(Samples::features(features, &shape, set.labels_of(indices)?, set.classes().len()))
+}
+
+fn words(set: &DataSet, vocabulary: usize, length: usize, indices: &[usize]) -> Result<thalweg_nn::Result<Samples>, DataError> {
+    let mut tokens = Vec::with_capacity(indices.len() * length);
+    let mut lengths = Vec::with_capacity(indices.len());
+    for index in indices {
+        lengths.push(hashed_words(set.text(*index)?, vocabulary, length, &mut tokens));
+    }
+    Ok(Samples::tokens(tokens, length, lengths, set.labels_of(indices)?, set.classes().len()))
 }
 
 fn data_error(name: &str, error: DataError) -> Error {

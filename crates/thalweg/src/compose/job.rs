@@ -1,7 +1,9 @@
 //! A run of the store and the descent that its configuration describes.
 
+use std::time::Instant;
+
 use serde::Serialize;
-use thalweg_descent::store::{Controls, Outcome, Run, Status};
+use thalweg_descent::store::{Controls, Outcome, Run, Status, read_events};
 use thalweg_descent::{Error, Result};
 use thalweg_private::NoiseKey;
 
@@ -30,7 +32,18 @@ pub struct Summary {
     pub test_accuracy: Option<f64>,
     /// Likewise, the mean cross-entropy in nats.
     pub test_loss: Option<f64>,
-    /// The guarantee; `None` for plain training.
+    /// On the test examples, of the moving average of the parameters, where one is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema_test_accuracy: Option<f64>,
+    /// The bound epsilon; `None` for plain training.
+    pub epsilon: Option<f64>,
+    /// The bound delta.
+    pub delta: Option<f64>,
+    /// The noise multiplier for the whole run.
+    pub noise_multiplier: Option<f64>,
+    /// On the clock, since begun or last resumed.
+    pub seconds: f64,
+    /// All of the guarantee; `None` for plain training.
     pub privacy: Option<thalweg_private::PlanSummary>,
     /// Whether the guarantee is real: private, and with a key that nobody can repeat.
     pub private: bool,
@@ -60,19 +73,23 @@ impl Job {
         Ok(Training::prepare(&self.config, &NoiseKey::insecure(0))?.descent.rates().steps())
     }
 
-    /// Takes the run to its end, or until it is stopped, and forgets the noise key once it is finished.
+    /// Takes the run to its end, or until it is stopped, and forgets the noise key once it is finished. A run that is finished stays
+    /// as it is.
     ///
     /// # Errors
     /// Those of the pieces and the store; [`Error::Input`] when the key of a private run is gone.
     pub fn drive(&self, run: &Run, controls: &mut Controls<'_>) -> Result<Summary> {
-        let key = resume_key(run, &self.config)?;
+        let begun = Instant::now();
+        let Some(key) = resume_key(run, &self.config)? else { return self.summary_of_finished(run) };
         let mut training = Training::prepare(&self.config, &key)?;
         let outcome = run.drive(&mut training.descent, controls)?;
         if outcome == Outcome::Finished {
+            training.write_average(run.folder())?;
             forget_key(run)?;
         }
         let evaluation = training.evaluate()?;
-        let private = self.config.guarantee().is_some_and(|privacy| privacy.insecure_seed.is_none());
+        let averaged = training.evaluate_average()?;
+        let plan = training.privacy.as_ref();
         Ok(Summary {
             run: run.id().to_owned(),
             status: if outcome == Outcome::Finished { Status::Finished } else { Status::Interrupted }.to_string(),
@@ -80,36 +97,68 @@ impl Job {
             steps_planned: training.descent.rates().steps(),
             test_accuracy: Some(evaluation.accuracy),
             test_loss: Some(evaluation.loss),
-            privacy: training.privacy,
-            private,
+            ema_test_accuracy: averaged.map(|averaged| averaged.accuracy),
+            epsilon: plan.map(|plan| plan.epsilon),
+            delta: plan.map(|plan| plan.delta),
+            noise_multiplier: plan.map(|plan| plan.noise_multiplier),
+            seconds: begun.elapsed().as_secs_f64(),
+            privacy: training.privacy.clone(),
+            private: self.is_private(),
         })
+    }
+
+    /// What the log of a finished run says, whose key is gone and with it the way to its steps.
+    fn summary_of_finished(&self, run: &Run) -> Result<Summary> {
+        let training = Training::prepare(&self.config, &NoiseKey::insecure(0))?;
+        let records = read_events(&run.folder().join("events.jsonl"))?;
+        let last = |name: &str| records.iter().rev().find_map(|record| record.number(name));
+        let steps = training.descent.rates().steps();
+        let plan = training.privacy.as_ref();
+        Ok(Summary {
+            run: run.id().to_owned(),
+            status: Status::Finished.to_string(),
+            steps,
+            steps_planned: steps,
+            test_accuracy: last("test.accuracy"),
+            test_loss: last("test.loss"),
+            ema_test_accuracy: last("ema.accuracy"),
+            epsilon: plan.map(|plan| plan.epsilon),
+            delta: plan.map(|plan| plan.delta),
+            noise_multiplier: plan.map(|plan| plan.noise_multiplier),
+            seconds: 0.0,
+            privacy: training.privacy.clone(),
+            private: self.is_private(),
+        })
+    }
+
+    fn is_private(&self) -> bool {
+        self.config.guarantee().is_some_and(|privacy| privacy.insecure_seed.is_none())
     }
 }
 
-/// The noise key of a run: fresh before its first step, the same ever after.
+/// The noise key of a run: fresh before its first step, the same ever after, `None` when the run is finished and its key removed.
 ///
 /// A step that was released must be replayed with the same noise, so without the key the run cannot go on.
 ///
 /// # Errors
 /// [`Error::Input`] when the run has begun and its key is gone; [`Error::Piece`] when there is no entropy or no place to keep it.
-pub fn resume_key(run: &Run, config: &TrainingConfig) -> Result<NoiseKey> {
+pub fn resume_key(run: &Run, config: &TrainingConfig) -> Result<Option<NoiseKey>> {
     // Plain training draws no noise: any key will do.
-    let Some(privacy) = config.guarantee() else { return Ok(NoiseKey::insecure(0)) };
+    let Some(privacy) = config.guarantee() else { return Ok(Some(NoiseKey::insecure(0))) };
     if let Some(seed) = privacy.insecure_seed {
-        return Ok(NoiseKey::insecure(seed));
+        return Ok(Some(NoiseKey::insecure(seed)));
     }
     let path = run.folder().join(KEY_FILE);
     if path.exists() {
-        return NoiseKey::read(&path).map_err(|error| Error::piece(format!("resuming {}", run.id()), error));
+        return NoiseKey::read(&path).map(Some).map_err(|error| Error::piece(format!("resuming {}", run.id()), error));
     }
     if !run.has_begun() {
         let key = NoiseKey::generate()?;
         key.write(&path)?;
-        return Ok(key);
+        return Ok(Some(key));
     }
     if run.is_finished()? {
-        // No step is left to take: any key will do to build the guard.
-        return Ok(NoiseKey::insecure(0));
+        return Ok(None);
     }
     Err(Error::input(format!(
         "{} is gone, and with it the noise of the steps that {} has released; drawing new noise for them would break the guarantee, \

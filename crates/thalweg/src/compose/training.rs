@@ -1,17 +1,21 @@
 //! A training run, built from its configuration.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use thalweg_descent::step::{AdamW, Sgd, Step};
 use thalweg_descent::{
     Batch, Batches, Choose, Descent, Error, Every, Guard, Mean, Observe, Pieces, Rates, Reduction, Result, Seed,
 };
-use thalweg_nn::{Accuracy, Classification, Device, Evaluation, Network, NetworkConfig, Samples, evaluate};
+use thalweg_nn::{
+    Accuracy, Augmentation, Average, BagConfig, Classification, Device, Evaluation, Head, MovingAverage, Network, NetworkConfig,
+    ResNetConfig, Samples, TransformerConfig, Views, evaluate, weights,
+};
 use thalweg_private::{NoiseKey, PlanSummary, PrivacyPlan, Ratios, Workload};
 use thalweg_probes::{Balance, Loss, Norms};
 
-use crate::compose::{NetworkChoice, Optimiser, PrivacyConfig, Sampling, TrainAndTest, TrainingConfig, load_data};
+use crate::compose::{Input, NetworkChoice, Optimiser, PrivacyConfig, Sampling, TrainAndTest, TrainingConfig, load_data};
 
 /// A descent on a network, with what is needed to look at it.
 pub struct Training {
@@ -21,6 +25,8 @@ pub struct Training {
     pub privacy: Option<PlanSummary>,
     /// Name, version, sizes and content hash of the data.
     pub data: String,
+    /// The moving average of the parameters, where one is kept.
+    pub average: Option<Average>,
     network: Arc<Network>,
     test: Arc<Samples>,
     device: Device,
@@ -42,16 +48,27 @@ impl Training {
         let (guard, privacy) = guard(config, &batches, steps, key)?;
         let seed = Seed(config.training.seed);
         let start = network.init(&mut seed.stream("initial weights").at(0));
+        let mut observe = observers(config, &network, &start, &data, device)?;
+        let average = match config.training.ema {
+            Some(decay) => {
+                let every = config.record.evaluate_every;
+                let average = MovingAverage::new(decay, every, network.clone(), data.test.clone(), device)?;
+                let handle = average.average();
+                observe.push(Box::new(average));
+                Some(handle)
+            }
+            None => None,
+        };
         let pieces = Pieces {
             choose: Box::new(batches),
-            differentiate: Box::new(Classification::new(network.clone(), data.train.clone(), device)?),
+            differentiate: Box::new(objective(config, &network, &data, device)?),
             reduction: Reduction::on_threads(NonZeroUsize::new(config.machine.threads).unwrap_or(NonZeroUsize::MIN)),
             guard,
             step: step(config)?,
-            observe: observers(config, &network, &start, &data, device)?,
+            observe,
         };
         let descent = Descent::new(start, network.layout().clone(), rates, pieces)?;
-        Ok(Self { descent, privacy, data: data.description, network, test: data.test, device })
+        Ok(Self { descent, privacy, data: data.description, average, network, test: data.test, device })
     }
 
     /// Loss and accuracy on the test examples at the present parameters.
@@ -61,23 +78,78 @@ impl Training {
     pub fn evaluate(&self) -> Result<Evaluation> {
         Ok(evaluate(&self.network, self.descent.parameters(), &self.test, self.device)?)
     }
+
+    /// Loss and accuracy of the moving average; `None` where none is kept or no step is taken.
+    ///
+    /// # Errors
+    /// When the network cannot be evaluated.
+    pub fn evaluate_average(&self) -> Result<Option<Evaluation>> {
+        let Some(average) = self.averaged() else { return Ok(None) };
+        Ok(Some(evaluate(&self.network, &average, &self.test, self.device)?))
+    }
+
+    /// Writes the moving average, where one is kept, as `average.safetensors`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_average(&self, folder: &Path) -> Result<()> {
+        let Some(average) = self.averaged() else { return Ok(()) };
+        Ok(weights::save(&folder.join("average.safetensors"), self.network.layout(), &average)?)
+    }
+
+    fn averaged(&self) -> Option<Vec<f32>> {
+        self.average.as_ref().map(Average::parameters).filter(|average| !average.is_empty())
+    }
 }
 
+/// The network for these examples.
 fn network(choice: &NetworkChoice, data: &TrainAndTest) -> Result<NetworkConfig> {
-    let inputs = data.shape.iter().product();
-    let (config, first, widths, taps) = match choice {
-        NetworkChoice::Mlp { hidden } => (NetworkConfig::mlp(inputs, hidden, data.classes), inputs, hidden, 1.0),
-        NetworkChoice::Cnn { channels } => (NetworkConfig::cnn(data.shape, channels, data.classes), data.shape[0], channels, 9.0),
-    };
-    // In floating point, since the product itself may be what is too large.
+    let classes = data.classes;
+    match (choice, data.input) {
+        (NetworkChoice::Mlp { hidden }, Input::Image { shape }) => {
+            let inputs = shape.iter().product();
+            check_size(1.0, inputs, hidden)?;
+            Ok(NetworkConfig::mlp(inputs, hidden, classes))
+        }
+        (NetworkChoice::Cnn { channels }, Input::Image { shape }) => {
+            check_size(9.0, shape[0], channels)?;
+            Ok(NetworkConfig::cnn(shape, channels, classes))
+        }
+        (NetworkChoice::Resnet { widths, blocks }, Input::Image { shape }) => {
+            check_size(9.0 * 2.0 * *blocks as f64, shape[0], widths)?;
+            Ok(NetworkConfig::Resnet(ResNetConfig::new(shape, widths, classes).with_blocks(*blocks)))
+        }
+        (NetworkChoice::Transformer { width, layers, heads }, Input::Words { vocabulary, length }) => {
+            check_size(12.0 * *layers as f64, *width, &[*width])?;
+            check_size(1.0, vocabulary.saturating_add(length), &[*width])?;
+            let head = Head::Classes { classes };
+            Ok(NetworkConfig::Transformer(TransformerConfig::new(vocabulary, length, *width, *layers, *heads, head)))
+        }
+        (NetworkChoice::Bag { width }, Input::Words { vocabulary, .. }) => {
+            check_size(1.0, vocabulary, &[*width])?;
+            Ok(NetworkConfig::Bag(BagConfig { vocabulary, width: *width, classes }))
+        }
+        (_, Input::Image { .. }) => Err(Error::input(format!(
+            "network.kind = \"{}\" takes words, and these examples are images; choose mlp, cnn or resnet",
+            choice.name()
+        ))),
+        (_, Input::Words { .. }) => Err(Error::input(format!(
+            "network.kind = \"{}\" takes images, and these examples are texts; choose bag or transformer",
+            choice.name()
+        ))),
+    }
+}
+
+/// Refuses what no machine holds; in floating point, since the product itself may be what is too large.
+fn check_size(copies: f64, first: usize, widths: &[usize]) -> Result<()> {
     let before = std::iter::once(&first).chain(widths);
-    let weights: f64 = before.zip(widths).map(|(inputs, outputs)| taps * *inputs as f64 * *outputs as f64).sum();
+    let weights: f64 = before.zip(widths).map(|(inputs, outputs)| copies * *inputs as f64 * *outputs as f64).sum();
     if weights > MOST_PARAMETERS {
         return Err(Error::input(format!(
             "network: widths {widths:?} make {weights:.1e} weights; choose smaller ones, {MOST_PARAMETERS:.0e} in all at most"
         )));
     }
-    Ok(config)
+    Ok(())
 }
 
 /// More steps than this cannot be planned: the error of a mechanism takes the square of them.
@@ -151,6 +223,16 @@ fn plan(config: &TrainingConfig, privacy: &PrivacyConfig, batches: &Batches, ste
         .with_clip(privacy.clip)
         .with_expected_batch(training.batch as f64)
         .build()?)
+}
+
+fn objective(config: &TrainingConfig, network: &Arc<Network>, data: &TrainAndTest, device: Device) -> Result<Classification> {
+    let training = &config.training;
+    let objective = Classification::new(network.clone(), data.train.clone(), device)?;
+    let views = NonZeroUsize::new(training.views).unwrap_or(NonZeroUsize::MIN);
+    if views == NonZeroUsize::MIN && training.augmentation == Augmentation::default() {
+        return Ok(objective);
+    }
+    Ok(objective.with_views(Views::new(views, training.augmentation, Seed(training.seed).stream("views")))?)
 }
 
 fn step(config: &TrainingConfig) -> Result<Box<dyn Step<f32>>> {

@@ -13,8 +13,9 @@ use crate::pages::series::over_steps;
 use crate::pages::{drawing, write};
 
 /// What is drawn where a run recorded it: title, axis, quantity.
-const CHARTS: [(&str, &str, &str); 5] = [
+const CHARTS: [(&str, &str, &str); 6] = [
     ("Test accuracy", "test accuracy", "test.accuracy"),
+    ("Test accuracy of the averaged parameters", "test accuracy", "ema.accuracy"),
     ("Test loss", "cross-entropy, nats", "test.loss"),
     ("Training loss", "cross-entropy on the batch, nats", "train.loss"),
     ("Distance from zero", "norm of the parameters", "norm.parameters"),
@@ -100,7 +101,7 @@ fn charts(records: &[Record]) -> Result<Section> {
         if samples.is_empty() {
             continue;
         }
-        let axis = if quantity == "test.accuracy" { Axis::new(label).percent() } else { Axis::new(label) };
+        let axis = if quantity.ends_with(".accuracy") { Axis::new(label).percent() } else { Axis::new(label) };
         let chart = XyChart::new(Axis::new("step"), axis).line(Line::new(label, samples));
         section = section.figure(drawing(Figure::xy(title, &chart))?);
     }
