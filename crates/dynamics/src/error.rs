@@ -18,6 +18,43 @@ pub enum Error {
         expected: String,
     },
 
+    /// A gradient flow that could not be followed any further.
+    #[error("the flow stopped at time {time}: {reason}")]
+    Flow {
+        /// The time of the last good state.
+        time: f64,
+        /// Why.
+        reason: String,
+    },
+
+    /// A fixed point that was not found.
+    #[error(
+        "no fixed point after {iterations} iterations: the residual is {residual:e}, {}",
+        if *growth >= 1.0 { format!("and grows {growth:.3}-fold each time: the map does not contract; try Anderson's or Broyden's method, or more damping") }
+        else { "so allow more iterations or a larger tolerance".to_owned() }
+    )]
+    NoFixedPoint {
+        /// How many iterations were made.
+        iterations: usize,
+        /// The last residual.
+        residual: f64,
+        /// The last residual over the one before.
+        growth: f64,
+    },
+
+    /// What went wrong in one step of a descent.
+    #[error("in step {step}: {source}")]
+    Step {
+        /// The step, from 0.
+        step: u64,
+        /// What went wrong.
+        source: Box<Error>,
+    },
+
+    /// A measurement failed.
+    #[error(transparent)]
+    Measurement(#[from] thalweg_probes::Error),
+
     /// A number of the descent that is no longer finite.
     #[error("{what} is {value} in step {step}; the last finite norm was {last_norm:e}: {hint}")]
     Diverged {
@@ -36,14 +73,27 @@ pub enum Error {
 
 impl Error {
     /// A value outside its range.
-    #[allow(dead_code, reason = "the first method uses it")]
     pub(crate) fn value(what: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Self {
         Self::Value { what: what.into(), found: found.to_string(), expected: expected.into() }
+    }
+
+    /// A fixed point that was not found.
+    pub(crate) fn no_fixed_point(iterations: usize, residual: f64, growth: f64) -> Self {
+        Self::NoFixedPoint { iterations, residual, growth }
+    }
+
+    /// This error, in a step of a descent after the first.
+    pub(crate) fn at_step(self, step: u64) -> Self {
+        if step == 0 { self } else { Self::Step { step, source: Box::new(self) } }
+    }
+
+    /// A flow that stopped.
+    pub(crate) fn flow(time: f64, reason: impl Into<String>) -> Self {
+        Self::Flow { time, reason: reason.into() }
     }
 }
 
 /// Checks that a number is finite and greater than 0.
-#[allow(dead_code, reason = "the first method uses it")]
 pub(crate) fn positive(what: &str, value: f64) -> Result<f64> {
     if value.is_finite() && value > 0.0 { Ok(value) } else { Err(Error::value(what, value, "a finite number above 0")) }
 }

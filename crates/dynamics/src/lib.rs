@@ -2,11 +2,18 @@
 //!
 //! | question | module |
 //! |---|---|
+//! | how do deep equilibrium models descend, and what do they conserve? | [`deq`] |
 //! | which part of a private model's weights is signal, which memorised noise, which injected noise? | [`features`] |
+//! | how is a gradient flow followed? | [`ode`] |
 
 #![forbid(unsafe_code)]
 
+pub mod deq;
 pub mod error;
 pub mod features;
+pub mod ode;
+
+mod matrix;
+mod vector;
 
 pub use error::{Error, Result};

@@ -8,14 +8,24 @@
 //! | [`Norms`] | the norms of parameters and update |
 //! | [`Balance`] | the balance of neighbouring layers, its drift, and the drift that the step size predicts |
 //!
+//! Mathematics of any run, on plain matrices:
+//!
+//! | question | module |
+//! |---|---|
+//! | which singular values and eigenvalues does a matrix have, surely? | [`svd`], [`eigen`] |
+//!
 //! Sums are in `f64`, whatever the parameters are in.
 
 #![forbid(unsafe_code)]
 
 pub mod balance;
+pub mod eigen;
+pub mod error;
 pub mod loss;
 pub mod norms;
+pub mod svd;
 
 pub use balance::Balance;
+pub use error::{Error, Result};
 pub use loss::Loss;
 pub use norms::Norms;

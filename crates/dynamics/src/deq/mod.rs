@@ -1,0 +1,25 @@
+//! Gradient descent of deep equilibrium models.
+//!
+//! A deep equilibrium model's output is the fixed point of a map, `y = f(y, x)`. Its gradient goes back through the fixed point, by
+//! implicit differentiation or an approximation of it.
+//!
+//! | question | module |
+//! |---|---|
+//! | how is the fixed point found? | [`fixed_point`] for vectors, [`mod@unit`] for one unit |
+//! | how does the gradient come back? | [`backward`] |
+//! | a linear model: conserved sphere, certificate, closed form | [`linear`] |
+//! | descent step by step, and the exact drift of what flow conserves | [`descent`] |
+//!
+//! After Dandapanthula and Ramdas, *Gradient flow for deep equilibrium single-index models* (2025).
+
+pub mod activation;
+pub mod backward;
+pub mod descent;
+pub mod fixed_point;
+pub mod linear;
+pub mod unit;
+
+pub use activation::Activation;
+pub use backward::Backward;
+pub use descent::{Descent, Model, Outcome, RadiusSquared, Warning};
+pub use linear::LinearDeq;
