@@ -117,6 +117,10 @@ pub enum Error {
         hint: String,
     },
 
+    /// A piece of a descent failed.
+    #[error(transparent)]
+    Descent(#[from] thalweg_descent::Error),
+
     /// A numerical method did not converge.
     #[error("{what} did not converge: {reason}")]
     NoConvergence {
@@ -145,6 +149,7 @@ impl From<Error> for thalweg_descent::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::State { reason } => Self::State { piece: "the private guard".into(), reason },
+            Error::Descent(error) => error,
             Error::OutOfTurn { .. } => Self::OutOfTurn(error.to_string()),
             Error::Value { .. } | Error::Unsuitable { .. } | Error::Unreachable { .. } => Self::input(error),
             other => Self::piece("private training", other),

@@ -101,6 +101,15 @@ impl PrivacyPlan {
         blake3::hash(&encode(&parts)).into()
     }
 
+    /// The same plan with other noise than its guarantee needs: a fault to be found by an audit.
+    pub(crate) fn with_wrong_noise(&self, noise_multiplier: f64, sensitivity: f64) -> Self {
+        let mut wrong = self.clone();
+        wrong.summary.noise_multiplier = noise_multiplier;
+        wrong.summary.sensitivity = sensitivity;
+        wrong.summary.noise_std = wrong.sum_std() / self.expected_batch;
+        wrong
+    }
+
     /// The standard deviation of the fresh vectors in the sum, before it is divided by the expected batch.
     pub(crate) fn sum_std(&self) -> f64 {
         self.summary.noise_multiplier * self.summary.sensitivity * self.clip.norm()

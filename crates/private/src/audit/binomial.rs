@@ -1,8 +1,9 @@
 //! Tails of the binomial distribution to nearly full double precision, for any number of trials.
 //!
-//! The incomplete beta function of `statrs` 0.19 is right to 1e-9 up to 100,000 trials, but its continued fraction stops after 140
-//! terms: near the centre it is off by 0.2 % for a million trials and by 27 % for ten. Here the fraction runs until it has
-//! converged, and the factor in front of it comes from the saddle-point form (Loader 2000) and not from a difference of log-gammas.
+//! The incomplete beta function of `statrs` 0.19 is right to 1e-9 up to 100,000 trials, but its continued fraction stops after
+//! 140 terms: near the centre it is off by 0.2 % for a million trials and by 27 % for ten. Here the fraction runs until it has
+//! converged, and the factor in front of it comes from the saddle-point form (Loader 2000) and not from a difference of
+//! log-gammas.
 
 use std::f64::consts::TAU;
 

@@ -62,10 +62,12 @@ pub enum Thresholds {
     },
     /// Several, known before the scores; they share the significance.
     Bonferroni(Vec<f64>),
-    /// The corners of the ROC curve's concave frontier share the significance. Peers do so; their number depends on the scores, so
-    /// that this is no proof.
+    /// The corners of the ROC curve's concave frontier share the significance. Peers do so; their number depends on the scores,
+    /// so that this is no proof.
     BonferroniFrontier,
     /// One above all scores and one at each distinct score share the significance. Strict: it covers every threshold.
+    ///
+    /// The bound is sought at the corners of the ROC curve's concave frontier alone.
     #[default]
     BonferroniAll,
 }
@@ -129,7 +131,7 @@ impl Audit {
     /// The rule for the threshold.
     ///
     /// # Errors
-    /// [`Error::Value`] for no thresholds, one that is NaN, or no splits.
+    /// [`Error::Value`] for no thresholds, one that is not finite, or no splits.
     pub fn with_thresholds(mut self, thresholds: Thresholds) -> Result<Self> {
         match &thresholds {
             Thresholds::Bonferroni(all) if all.is_empty() => return Err(Error::value("the thresholds", "empty", "at least one")),
@@ -152,16 +154,25 @@ impl Audit {
         self.significance
     }
 
+    /// The rule for the threshold.
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
     /// The lower bound that a method finds in the scores.
     ///
     /// # Errors
     /// [`Error::Value`] when there are too few scores to split.
     pub fn bound(&self, method: Method, scores: &Scores) -> Result<Bound> {
         let (best, shared_by) = match &self.thresholds {
-            Thresholds::Fixed(threshold) => self.best_of(method, at(scores, &[*threshold])),
-            Thresholds::Bonferroni(thresholds) => self.best_of(method, at(scores, thresholds)),
-            Thresholds::BonferroniFrontier => self.best_of(method, scores.frontier()),
-            Thresholds::BonferroniAll => self.best_of(method, scores.roc()),
+            Thresholds::Fixed(threshold) => self.shared(method, &at(scores, &[*threshold]), 1),
+            Thresholds::Bonferroni(thresholds) => self.shared(method, &at(scores, thresholds), thresholds.len()),
+            Thresholds::BonferroniFrontier => {
+                let corners = scores.frontier();
+                self.shared(method, &corners, corners.len())
+            }
+            // The corners are as good as all points, and few.
+            Thresholds::BonferroniAll => self.shared(method, &scores.frontier(), scores.distinct() + 1),
             Thresholds::Split { seed } => {
                 (self.split(method, scores, self.significance, &mut ChaCha12Rng::seed_from_u64(*seed))?, 1)
             }
@@ -174,8 +185,9 @@ impl Audit {
         Ok(Bound { epsilon, mu, threshold: best.threshold, shared_by })
     }
 
-    fn best_of(&self, method: Method, points: Vec<(f64, Counts)>) -> (Best, usize) {
-        (self.best(method, &points, self.significance / points.len() as f64), points.len())
+    /// The best of the points, where so many share the significance.
+    fn shared(&self, method: Method, points: &[(f64, Counts)], shared_by: usize) -> (Best, usize) {
+        (self.best(method, points, self.significance / shared_by as f64), shared_by)
     }
 
     /// The best of the points, each at this level of significance.
@@ -212,7 +224,7 @@ impl Audit {
             let found = format!("{} inside and {} outside", scores.inside().len(), scores.outside().len());
             return Err(Error::value("the number of scores to split", found, "at least 2 of each"));
         }
-        let choosing = Scores::sorted(inside, outside).roc();
+        let choosing = Scores::sorted(inside, outside).frontier();
         let chosen = self.best(method, &choosing, level).threshold.unwrap_or(f64::INFINITY);
         Ok(self.best(method, &at(&Scores::sorted(inside_rest, outside_rest), &[chosen]), level))
     }
@@ -228,7 +240,7 @@ impl Audit {
 }
 
 fn check_threshold(threshold: f64) -> Result<()> {
-    if threshold.is_nan() { Err(Error::value("a threshold", threshold, "a number")) } else { Ok(()) }
+    if threshold.is_finite() { Ok(()) } else { Err(Error::value("a threshold", threshold, "a finite number")) }
 }
 
 fn at(scores: &Scores, thresholds: &[f64]) -> Vec<(f64, Counts)> {

@@ -10,8 +10,8 @@ use super::scores::Counts;
 use crate::accountant::gaussian;
 use crate::error::Result;
 
-/// The largest mu that the two rates refute: `Phi^-1(1 - FPR) - Phi^-1(FNR)` with an upper confidence bound for each rate at half the
-/// significance; negative infinity where a bound is trivial.
+/// The largest mu that the two rates refute: `Phi^-1(1 - FPR) - Phi^-1(FNR)` with an upper confidence bound for each rate at half
+/// the significance; negative infinity where a bound is trivial.
 ///
 /// A mechanism is mu-GDP when no test tells neighbours apart better than N(0, 1) from N(mu, 1): a Gaussian mechanism of noise
 /// multiplier sigma with `mu = 1 / sigma`.

@@ -1,29 +1,39 @@
 //! Auditing: what an attack on the running system proves about its privacy, from below.
 //!
-//! An accountant says how much a mechanism leaks at most, if the code does what the theory says. An audit attacks the code and says
-//! how much it leaks at least. A lower bound above the accountant's upper one is a defect.
+//! An accountant says how much a mechanism leaks at most, if the code does what the theory says. An audit attacks the code and
+//! says how much it leaks at least. A lower bound above the accountant's upper one is a defect.
 //!
 //! | question | module |
 //! |---|---|
 //! | how well does an attack tell canaries in from canaries out? | [`Scores`] |
 //! | which epsilon do its scores refute? | [`Audit`], by a [`Method`] and [`Thresholds`] |
 //! | the formulas alone | [`clopper_pearson`], [`gdp`], [`one_run`], [`one_run_fdp`] |
+//! | does the guard of a plan hide one unit as well as it claims? | [`MechanismAudit`] |
+//! | would the audit notice if it did not? | [`Fault`] |
+//! | what is told of it? | [`AuditReport`] |
 //!
 //! An attack that finds nothing proves nothing: a lower bound of 0 is no upper bound.
 
 mod binomial;
 mod bound;
 pub mod clopper_pearson;
+mod fault;
 pub mod gdp;
+mod matched_filter;
+mod mechanism;
 pub mod one_run;
 pub mod one_run_fdp;
+mod report;
 mod scores;
 
 pub use bound::{Audit, Bound, Method, Thresholds};
+pub use fault::{Fault, NOISE_DIVISOR};
+pub use mechanism::{MechanismAudit, TRIALS};
+pub use report::{AuditReport, Histogram, Verdict};
 pub use scores::{Counts, Scores};
 
-/// The largest value of at least `least` for which `is_refuted`, which holds up to some value and not beyond; `least` where it holds
-/// nowhere above.
+/// The largest value of at least `least` for which `is_refuted`, which holds up to some value and not beyond; `least` where it
+/// holds nowhere above.
 fn largest_refuted(least: f64, is_refuted: impl Fn(f64) -> bool) -> f64 {
     if !is_refuted(least) {
         return least;

@@ -1,8 +1,9 @@
-//! Auditing f-DP in one run (Mahloujifar, Melis and Chaudhuri, arXiv 2410.22235), for the trade-off curves of Gaussian mechanisms.
+//! Auditing f-DP in one run (Mahloujifar, Melis and Chaudhuri, arXiv 2410.22235), for the trade-off curves of Gaussian
+//! mechanisms.
 //!
-//! It looks at the whole curve of an (epsilon, delta) Gaussian mechanism and not at one point of it, and so refutes larger epsilons
-//! than [`one_run`](super::one_run). What it says holds for mechanisms that claim such a curve; under another one with the same
-//! (epsilon, delta) it may refute too much.
+//! It looks at the whole curve of an (epsilon, delta) Gaussian mechanism and not at one point of it, and so refutes larger
+//! epsilons than [`one_run`](super::one_run). What it says holds for mechanisms that claim such a curve; under another one with
+//! the same (epsilon, delta) it may refute too much.
 
 use super::gdp::{self, trade_off};
 use super::largest_refuted;

@@ -63,6 +63,11 @@ impl Scores {
         &self.outside
     }
 
+    /// The number of distinct scores.
+    pub fn distinct(&self) -> usize {
+        self.roc().len() - 1
+    }
+
     /// What reaches a threshold, itself included.
     pub fn counts(&self, threshold: f64) -> Counts {
         let reach = |scores: &[f64]| scores.len() - scores.partition_point(|&score| score < threshold);
