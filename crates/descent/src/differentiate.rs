@@ -1,6 +1,6 @@
 //! The second seam: how is the gradient computed?
 
-use crate::{BlockId, Error, Result};
+use crate::{Batch, BlockId, Error, Layout, Result};
 
 /// Computes the gradient of an objective on a choice.
 ///
@@ -30,6 +30,8 @@ pub trait Contributions<F> {
     fn squared_norms(&mut self) -> Result<SquaredNorms>;
 
     /// Adds the weighted sum of the units' gradients to `sum`, which has the length of the parameters.
+    ///
+    /// A unit of weight 0 is left out, and not multiplied by 0: its gradient may be no number.
     ///
     /// # Errors
     /// When the weights do not fit.
@@ -101,6 +103,15 @@ impl Weights {
             Self::One => 1.0,
             Self::PerUnit(weights) => weights[unit],
             Self::PerBlock { blocks, values } => values[unit * blocks + block.0],
+        }
+    }
+
+    /// Whether a unit has weight 0 in every block.
+    pub fn leaves_out(&self, unit: usize) -> bool {
+        match self {
+            Self::One => false,
+            Self::PerUnit(weights) => weights[unit] == 0.0,
+            Self::PerBlock { blocks, values } => values[unit * blocks..(unit + 1) * blocks].iter().all(|weight| *weight == 0.0),
         }
     }
 
@@ -180,10 +191,182 @@ impl<F: crate::Real> Contributions<F> for OneUnit<F> {
 
     fn add_weighted_sum(self: Box<Self>, weights: &Weights, sum: &mut [F]) -> Result<()> {
         weights.check(1)?;
-        let weight = F::from_f64(weights.get(0, BlockId(0)));
-        for (sum, value) in sum.iter_mut().zip(&self.gradient) {
-            *sum += weight * *value;
+        add_scaled(weights.get(0, BlockId(0)), &self.gradient, sum);
+        Ok(())
+    }
+}
+
+/// An objective given by a function of one unit at a time: the simplest way to per-unit gradients on plain slices.
+///
+/// ```
+/// use thalweg_descent::differentiate::{Differentiate, EachUnit, Weights};
+/// use thalweg_descent::{Batch, Layout};
+///
+/// // f_i(x) = (x - i)^2 / 2
+/// let distances = EachUnit::new(Layout::single("x", &[1]), |x: &[f64], i: usize, gradient: &mut [f64]| {
+///     gradient[0] = x[0] - i as f64;
+///     Ok(0.5 * gradient[0] * gradient[0])
+/// });
+/// let batch = Batch { indices: vec![3, 5], ..Batch::default() };
+/// let mut contributions = distances.differentiate(&[1.0], &batch)?;
+/// assert_eq!(contributions.squared_norms()?.norm(1), 4.0);
+/// let mut sum = [0.0];
+/// contributions.add_weighted_sum(&Weights::PerUnit(vec![1.0, 0.5]), &mut sum)?;
+/// assert_eq!(sum, [-4.0]);
+/// # Ok::<(), thalweg_descent::Error>(())
+/// ```
+pub struct EachUnit<G> {
+    layout: Layout,
+    function: G,
+}
+
+impl<G> EachUnit<G> {
+    /// Wraps `function(parameters, index, gradient) -> loss`; `gradient` comes filled with zeros, and has the layout's blocks.
+    pub fn new<F>(layout: Layout, function: G) -> Self
+    where
+        G: Fn(&[F], usize, &mut [F]) -> Result<f64>,
+    {
+        Self { layout, function }
+    }
+}
+
+impl<G, F> Differentiate<Batch, F> for EachUnit<G>
+where
+    F: crate::Real,
+    G: Fn(&[F], usize, &mut [F]) -> Result<f64> + Send + Sync,
+{
+    fn differentiate<'a>(&'a self, parameters: &'a [F], shard: &'a Batch) -> Result<Box<dyn Contributions<F> + 'a>> {
+        let len = self.layout.len();
+        let mut gradients = vec![F::default(); shard.indices.len() * len];
+        let mut losses = Vec::with_capacity(shard.indices.len());
+        for (&index, gradient) in shard.indices.iter().zip(gradients.chunks_mut(len.max(1))) {
+            losses.push((self.function)(parameters, index, gradient)?);
+        }
+        Ok(Box::new(UnitGradients::new(&self.layout, losses, gradients)?))
+    }
+}
+
+/// The stored gradients of some units.
+#[derive(Clone, Debug)]
+pub struct UnitGradients<'a, F> {
+    layout: &'a Layout,
+    losses: Vec<f64>,
+    gradients: Vec<F>,
+}
+
+impl<'a, F> UnitGradients<'a, F> {
+    /// From one loss a unit, and the gradients one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when there is not one gradient of the layout's length for each loss, or the layout has no parameters.
+    pub fn new(layout: &'a Layout, losses: Vec<f64>, gradients: Vec<F>) -> Result<Self> {
+        if layout.is_empty() || gradients.len() != losses.len() * layout.len() {
+            let (found, len) = (gradients.len(), layout.len());
+            return Err(Error::input(format!("{found} gradient entries for {} units of {len} parameters", losses.len())));
+        }
+        Ok(Self { layout, losses, gradients })
+    }
+}
+
+impl<F: crate::Real> Contributions<F> for UnitGradients<'_, F> {
+    fn units(&self) -> usize {
+        self.losses.len()
+    }
+
+    fn losses(&self) -> &[f64] {
+        &self.losses
+    }
+
+    fn squared_norms(&mut self) -> Result<SquaredNorms> {
+        let blocks = self.layout.blocks();
+        let norms = self
+            .gradients
+            .chunks_exact(self.layout.len())
+            .flat_map(|gradient| blocks.iter().map(|block| crate::norm(&gradient[block.range()]).powi(2)));
+        Ok(SquaredNorms::new(blocks.len(), norms.collect()))
+    }
+
+    fn add_weighted_sum(self: Box<Self>, weights: &Weights, sum: &mut [F]) -> Result<()> {
+        weights.check(self.units())?;
+        if sum.len() != self.layout.len() {
+            return Err(Error::input(format!("a sum of {} entries for {} parameters", sum.len(), self.layout.len())));
+        }
+        for (unit, gradient) in self.gradients.chunks_exact(self.layout.len()).enumerate() {
+            for (at, block) in self.layout.blocks().iter().enumerate() {
+                add_scaled(weights.get(unit, BlockId(at)), &gradient[block.range()], &mut sum[block.range()]);
+            }
         }
         Ok(())
+    }
+}
+
+/// Adds `weight * gradient`; nothing for weight 0, whatever the gradient is.
+fn add_scaled<F: crate::Real>(weight: f64, gradient: &[F], sum: &mut [F]) {
+    if weight == 0.0 {
+        return;
+    }
+    let weight = F::from_f64(weight);
+    for (sum, value) in sum.iter_mut().zip(gradient) {
+        *sum += weight * *value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two_blocks() -> Layout {
+        let mut layout = Layout::single("a", &[2]);
+        layout.push("b", &[1]);
+        layout
+    }
+
+    #[test]
+    fn stored_gradients_have_norms_and_weights_by_block() {
+        let layout = two_blocks();
+        let make = || UnitGradients::new(&layout, vec![0.1, 0.2], vec![3.0, 4.0, 12.0, 0.0, 1.0, 0.0]).unwrap();
+        let norms = make().squared_norms().unwrap();
+        assert_eq!(norms, SquaredNorms::new(2, vec![25.0, 144.0, 1.0, 0.0]));
+        assert_eq!((norms.norm(0), norms.block_norm(0, BlockId(1))), (13.0, 12.0));
+        let sum = |weights: Weights| {
+            let mut sum = [1.0; 3];
+            Box::new(make()).add_weighted_sum(&weights, &mut sum).unwrap();
+            sum
+        };
+        assert_eq!(sum(Weights::One), [4.0, 6.0, 13.0]);
+        assert_eq!(sum(Weights::PerUnit(vec![2.0, 10.0])), [7.0, 19.0, 25.0]);
+        assert_eq!(sum(Weights::PerBlock { blocks: 2, values: vec![1.0, 0.5, 0.0, 7.0] }), [4.0, 5.0, 7.0]);
+    }
+
+    #[test]
+    fn units_of_weight_0_are_left_out_even_if_they_are_no_numbers() {
+        let layout = two_blocks();
+        let gradients = vec![f32::NAN, f32::INFINITY, 1.0, 1.0, 2.0, 3.0];
+        for weights in [Weights::PerUnit(vec![0.0, 1.0]), Weights::PerBlock { blocks: 2, values: vec![0.0, 0.0, 1.0, 1.0] }] {
+            assert!(weights.leaves_out(0) && !weights.leaves_out(1));
+            let mut sum = [0.0; 3];
+            let units = UnitGradients::new(&layout, vec![0.0; 2], gradients.clone()).unwrap();
+            Box::new(units).add_weighted_sum(&weights, &mut sum).unwrap();
+            assert_eq!(sum, [1.0, 2.0, 3.0]);
+        }
+        let one = Gradient::new(|_: &[f64], (): &(), gradient: &mut [f64]| {
+            gradient[0] = f64::NAN;
+            Ok(0.0)
+        });
+        let mut sum = [1.0];
+        one.differentiate(&[0.0], &()).unwrap().add_weighted_sum(&Weights::PerUnit(vec![0.0]), &mut sum).unwrap();
+        assert_eq!(sum, [1.0]);
+    }
+
+    #[test]
+    fn misfits_are_refused() {
+        let layout = two_blocks();
+        assert!(UnitGradients::new(&layout, vec![0.0], vec![1.0; 4]).is_err());
+        assert!(UnitGradients::new(&Layout::default(), vec![0.0], Vec::<f32>::new()).is_err());
+        let units = || Box::new(UnitGradients::new(&layout, vec![0.0], vec![1.0; 3]).unwrap());
+        assert!(units().add_weighted_sum(&Weights::PerUnit(vec![1.0; 2]), &mut [0.0; 3]).is_err());
+        assert!(units().add_weighted_sum(&Weights::One, &mut [0.0; 2]).is_err());
+        let none = UnitGradients::<f32>::new(&layout, vec![], vec![]).unwrap();
+        assert_eq!(none.units(), 0);
     }
 }

@@ -79,8 +79,12 @@ impl Joined {
 
 /// Guards and sums one shard's contributions.
 fn weighted_sum<F>(mut contributions: Box<dyn Contributions<F> + '_>, guard: &dyn Guard<F>, sum: &mut [F]) -> Result<Joined> {
-    let joined = Joined { units: contributions.units(), losses: contributions.losses().to_vec() };
     let weights = guard.weigh(&mut *contributions)?;
+    weights.check(contributions.units())?;
+    // What the guard leaves out may be no number, and is none of the descent's.
+    let counts = |&(unit, loss): &(usize, &f64)| loss.is_finite() || !weights.leaves_out(unit);
+    let losses = contributions.losses().iter().enumerate().filter(counts).map(|(_, loss)| *loss).collect();
+    let joined = Joined { units: contributions.units(), losses };
     contributions.add_weighted_sum(&weights, sum)?;
     Ok(joined)
 }
@@ -100,4 +104,50 @@ fn on_threads<X: Sync, F: Real>(
         let died = |_| Err(Error::piece("differentiating a shard", "the worker thread panicked"));
         handles.into_iter().map(|handle| handle.join().unwrap_or_else(died)).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::differentiate::EachUnit;
+    use crate::{Batch, Layout, Participation, Record, Stateful, Weights};
+
+    /// Leaves out the second unit.
+    struct FirstAlone;
+
+    impl Stateful for FirstAlone {}
+
+    impl Guard<f64> for FirstAlone {
+        fn admit(&mut self, _: &Participation, _: u64) -> Result<()> {
+            Ok(())
+        }
+
+        fn weigh(&self, _: &mut dyn Contributions<f64>) -> Result<Weights> {
+            Ok(Weights::PerUnit(vec![2.0, 0.0]))
+        }
+
+        fn release(&mut self, _: u64, _: usize, _: &mut [f64], _: &mut Record) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_left_out_may_be_no_number() {
+        let objective = |second: f64| {
+            EachUnit::new(Layout::single("x", &[1]), move |_: &[f64], i: usize, gradient: &mut [f64]| {
+                gradient[0] = [3.0, second][i];
+                Ok([1.0, second][i])
+            })
+        };
+        let reduce = |second: f64, guard: &dyn Guard<f64>| {
+            let mut sum = [0.0];
+            let batch = Batch { indices: vec![0, 1], ..Batch::default() };
+            let joined = Reduction::in_turn().reduce(&[batch], &[0.0], &objective(second), guard, &mut sum).unwrap();
+            (joined, sum[0])
+        };
+        let (joined, sum) = reduce(f64::NAN, &FirstAlone);
+        assert_eq!((joined, sum), (Joined { units: 2, losses: vec![1.0] }, 6.0));
+        assert_eq!(reduce(5.0, &FirstAlone).0.losses, [1.0, 5.0], "a finite loss is kept");
+        assert!(reduce(f64::NAN, &crate::Mean).0.losses[1].is_nan(), "the loop must see it");
+    }
 }

@@ -145,18 +145,24 @@ impl Guard<f32> for PrivateGuard {
 
 #[cfg(test)]
 mod tests {
-    use thalweg_descent::{Result, SquaredNorms};
+    use thalweg_descent::differentiate::UnitGradients;
+    use thalweg_descent::{Layout, Result};
 
     use super::*;
+    use crate::clip::{Clip, OnNonFinite, Shares};
     use crate::strategy::Name;
     use crate::workload::{Ratios, Workload};
 
     const FIXED: Participation = Participation::Separated { separation: 4, at_most: 3 };
 
-    fn guard(mechanism: Name) -> PrivateGuard {
+    fn plan(mechanism: Name, clip: Clip) -> PrivacyPlan {
         let workload = Workload::new(Ratios::exponential(12, 0.1).unwrap());
-        let plan = PrivacyPlan::new(2.0, 1e-5, mechanism, workload, FIXED).with_expected_batch(10.0).build().unwrap();
-        plan.guard(&NoiseKey::insecure(5))
+        let plan = PrivacyPlan::new(2.0, 1e-5, mechanism, workload, FIXED).with_expected_batch(10.0);
+        plan.with_clipping(clip).build().unwrap()
+    }
+
+    fn guard(mechanism: Name) -> PrivateGuard {
+        plan(mechanism, Clip::to(1.0).unwrap()).guard(&NoiseKey::insecure(5))
     }
 
     fn release(guard: &mut PrivateGuard, step: u64) -> Result<[f32; 3]> {
@@ -286,29 +292,31 @@ mod tests {
         assert_eq!(guard.disclosure(), Disclosure::ReleasedOnly);
     }
 
-    /// Units with gradients (3, 4) and (0.3, 0.4).
-    struct TwoUnits;
-
-    impl Contributions<f32> for TwoUnits {
-        fn units(&self) -> usize {
-            2
-        }
-        fn losses(&self) -> &[f64] {
-            &[0.0, 0.0]
-        }
-        fn squared_norms(&mut self) -> Result<SquaredNorms> {
-            Ok(SquaredNorms::new(1, vec![25.0, 0.25]))
-        }
-        fn add_weighted_sum(self: Box<Self>, _: &Weights, _: &mut [f32]) -> Result<()> {
-            Ok(())
-        }
+    /// Units with gradients (3, 4) and (0.3, 0.4), clipped to 1 under a plan.
+    fn weigh(clip: Clip) -> Weights {
+        let layout = Layout::single("x", &[2]);
+        let mut units = UnitGradients::new(&layout, vec![0.0; 2], vec![3.0f32, 4.0, 0.3, 0.4]).unwrap();
+        plan(Name::LrRoot, clip).guard(&NoiseKey::insecure(5)).weigh(&mut units).unwrap()
     }
 
     #[test]
     fn units_are_clipped_and_an_empty_batch_still_gets_noise() {
-        assert_eq!(guard(Name::LrRoot).weigh(&mut TwoUnits).unwrap(), Weights::PerUnit(vec![0.2, 1.0]));
+        let Weights::PerUnit(weights) = weigh(Clip::to(1.0).unwrap()) else { panic!() };
+        assert!((weights[0] - 0.2).abs() < 1e-6 && weights[1] == 1.0, "{weights:?}");
+        assert_eq!(weigh(Clip::global(1.0).unwrap()), Weights::PerUnit(vec![0.0, 1.0]));
+        assert!(matches!(weigh(Clip::per_block(1.0, Shares::Equal).unwrap()), Weights::PerBlock { blocks: 1, .. }));
         let mut sum = [0.0; 4];
         guard(Name::LrRoot).release(0, 0, &mut sum, &mut Record::default()).unwrap();
         assert!(sum.iter().all(|value| *value != 0.0));
+    }
+
+    #[test]
+    fn a_state_saved_under_another_way_to_clip_is_refused() {
+        let guard = |clip: Clip| plan(Name::LrRoot, clip).guard(&NoiseKey::insecure(5));
+        let saved = guard(Clip::to(1.0).unwrap()).save();
+        guard(Clip::to(1.0).unwrap()).restore(&saved).unwrap();
+        for other in [Clip::global(1.0).unwrap(), Clip::to(1.0).unwrap().on_non_finite(OnNonFinite::Zero)] {
+            assert!(guard(other).restore(&saved).is_err());
+        }
     }
 }

@@ -49,7 +49,7 @@ pub mod strategy;
 pub mod workload;
 
 pub use blt::Blt;
-pub use clip::Clip;
+pub use clip::{Clip, OnNonFinite, Shares};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Objective, evaluate};
 pub use guard::{Ledger, PrivateGuard};

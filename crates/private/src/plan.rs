@@ -28,6 +28,7 @@ pub struct PlanBuilder {
     participation: Participation,
     bands: Option<usize>,
     clip: f64,
+    clipping: Option<Clip>,
     expected_batch: f64,
 }
 
@@ -66,6 +67,8 @@ pub struct PlanSummary {
     pub sensitivity_kind: Kind,
     /// The clip norm zeta.
     pub clip: f64,
+    /// How gradients are clipped to it.
+    pub clipping: Clip,
     /// The standard deviation of the fresh vectors z behind one coordinate of the averaged update.
     pub noise_std: f64,
     /// The root of the worst iterate's expected squared error, in units of sigma zeta.
@@ -82,7 +85,17 @@ impl PrivacyPlan {
     /// Begins a plan: (epsilon, delta), the mechanism, the linear map that the optimiser computes, and how examples take part.
     #[expect(clippy::new_ret_no_self, reason = "a plan is built step by step")]
     pub fn new(epsilon: f64, delta: f64, mechanism: Name, workload: Workload, participation: Participation) -> PlanBuilder {
-        PlanBuilder { epsilon, delta, mechanism, workload, participation, bands: None, clip: 1.0, expected_batch: 1.0 }
+        PlanBuilder {
+            epsilon,
+            delta,
+            mechanism,
+            workload,
+            participation,
+            bands: None,
+            clip: 1.0,
+            clipping: None,
+            expected_batch: 1.0,
+        }
     }
 
     /// The facts.
@@ -124,10 +137,17 @@ impl PlanBuilder {
         self
     }
 
-    /// The clip norm zeta; 1 otherwise.
+    /// Flat clipping to norm zeta; to 1 otherwise.
     #[must_use]
     pub fn with_clip(mut self, clip: f64) -> Self {
-        self.clip = clip;
+        (self.clip, self.clipping) = (clip, None);
+        self
+    }
+
+    /// Clipping by another rule.
+    #[must_use]
+    pub fn with_clipping(mut self, clipping: Clip) -> Self {
+        self.clipping = Some(clipping);
         self
     }
 
@@ -144,7 +164,7 @@ impl PlanBuilder {
     /// [`Error::Value`] naming what is out of range; [`Error::Unsuitable`] when the mechanism does not cover the participation;
     /// [`Error::Unreachable`].
     pub fn build(self) -> Result<PrivacyPlan> {
-        let clip = Clip::to(self.clip)?;
+        let clip = self.clipping.clone().map_or_else(|| Clip::to(self.clip), Ok)?;
         let expected_batch = positive("the expected batch size", self.expected_batch)?;
         let strategy = self.strategy()?;
         let noise = self.calibrate(&strategy)?;
@@ -161,6 +181,7 @@ impl PlanBuilder {
             sensitivity: evaluation.sensitivity.value,
             sensitivity_kind: evaluation.sensitivity.kind,
             clip: clip.norm(),
+            clipping: clip.clone(),
             noise_std: noise.sigma * evaluation.sensitivity.value * clip.norm() / expected_batch,
             max_se: evaluation.max_se,
             argmax_row: evaluation.argmax_row,

@@ -2,9 +2,8 @@
 
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
-use thalweg_descent::{
-    BlockId, Contributions, Guard, Participation, Record, Result as DescentResult, Seed, SquaredNorms, Weights,
-};
+use thalweg_descent::differentiate::UnitGradients;
+use thalweg_descent::{Contributions, Guard, Layout, Participation, Record, Seed};
 
 use super::bound::{Audit, Method, Thresholds};
 use super::fault::Fault;
@@ -253,21 +252,25 @@ impl Batches {
     fn of(plan: &PrivacyPlan) -> Result<Self> {
         // No noise is drawn with this key.
         let guard = plan.guard(&NoiseKey::insecure(0));
-        let long = (10.0 * plan.clip.norm()) as f32;
-        let size = (plan.expected_batch.round() as usize).max(1);
+        let other = plan.clip.hardest();
+        let canary: Vec<f32> = other.iter().map(|value| -value).collect();
+        let mut layout = Layout::default();
+        (0..other.len()).for_each(|block| {
+            layout.push(&block.to_string(), &[]);
+        });
         let batch = |gradients: Vec<f32>| -> Result<Batch> {
-            let mut units = Units::new(gradients);
-            let weights = guard.weigh(&mut units)?;
-            let (units, mut sum) = (Box::new(units), vec![0.0]);
-            let count = units.units();
-            units.add_weighted_sum(&weights, &mut sum)?;
-            Ok(Batch { units: count, sum })
+            let units = gradients.len() / layout.len();
+            let mut contributions = Box::new(UnitGradients::new(&layout, vec![0.0; units], gradients)?);
+            let weights = guard.weigh(&mut *contributions)?;
+            let mut sum = vec![0.0; layout.len()];
+            contributions.add_weighted_sum(&weights, &mut sum)?;
+            Ok(Batch { units, sum })
         };
-        let other = batch(vec![long; size])?;
-        let without = batch(vec![long; size - 1])?;
-        let with = batch([vec![long; size - 1], vec![-long]].concat())?;
-        let canary = with.sum.iter().zip(&without.sum).map(|(&with, &without)| f64::from(with) - f64::from(without)).collect();
-        Ok(Self { other, with, without, canary })
+        let size = (plan.expected_batch.round() as usize).max(1);
+        let without = batch(other.repeat(size - 1))?;
+        let with = batch([other.repeat(size - 1), canary].concat())?;
+        let added = with.sum.iter().zip(&without.sum).map(|(&with, &without)| f64::from(with) - f64::from(without));
+        Ok(Self { canary: added.collect(), other: batch(other.repeat(size))?, with, without })
     }
 
     fn at(&self, world: World, canary_takes_part: bool) -> &Batch {
@@ -287,44 +290,11 @@ impl Batches {
     }
 }
 
-/// Units with one-dimensional gradients.
-struct Units {
-    gradients: Vec<f32>,
-    losses: Vec<f64>,
-}
-
-impl Units {
-    fn new(gradients: Vec<f32>) -> Self {
-        Self { losses: vec![0.0; gradients.len()], gradients }
-    }
-}
-
-impl Contributions<f32> for Units {
-    fn units(&self) -> usize {
-        self.gradients.len()
-    }
-
-    fn losses(&self) -> &[f64] {
-        &self.losses
-    }
-
-    fn squared_norms(&mut self) -> DescentResult<SquaredNorms> {
-        Ok(SquaredNorms::new(1, self.gradients.iter().map(|&gradient| f64::from(gradient).powi(2)).collect()))
-    }
-
-    fn add_weighted_sum(self: Box<Self>, weights: &Weights, sum: &mut [f32]) -> DescentResult<()> {
-        weights.check(self.units())?;
-        for (unit, gradient) in self.gradients.iter().enumerate() {
-            sum[0] += weights.get(unit, BlockId(0)) as f32 * gradient;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audit::Verdict;
+    use crate::clip::{Clip, Shares};
     use crate::strategy::Name;
     use crate::workload::{Ratios, Workload};
 
@@ -415,6 +385,26 @@ mod tests {
             assert_eq!(report.verdict, Verdict::Violated, "{fault}");
         }
         assert!(audit(&plan).with_fault(Fault::Participation).run().is_err());
+    }
+
+    #[test]
+    fn every_way_to_clip_is_audited() {
+        let workload = Workload::new(Ratios::exponential(12, 0.1).unwrap());
+        let batches = Participation::Separated { separation: 4, at_most: 3 };
+        for clip in [
+            Clip::per_block(0.7, Shares::Equal).unwrap(),
+            Clip::per_block(0.7, Shares::Given(vec![1.0, 5.0, 0.5])).unwrap(),
+            Clip::automatic(0.01).unwrap(),
+            Clip::global(0.7).unwrap(),
+        ] {
+            let plan = PrivacyPlan::new(2.0, 1e-5, Name::Bsr, workload.clone(), batches.clone()).with_expected_batch(16.0);
+            let plan = plan.with_clipping(clip.clone()).build().unwrap();
+            let report = audit(&plan).run().unwrap();
+            assert_eq!(report.verdict, Verdict::Consistent, "{clip:?}: {report:?}");
+            assert!(report.epsilon_lower_bound > 1.7, "{clip:?}: {}", report.epsilon_lower_bound);
+            let faulty = audit(&plan).with_fault(Fault::Noise).run().unwrap();
+            assert_eq!(faulty.verdict, Verdict::Violated, "{clip:?}");
+        }
     }
 
     #[test]
