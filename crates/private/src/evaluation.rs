@@ -3,12 +3,18 @@
 //! With `B = A C^{-1}`: `MaxSE = sens(C) max_m |B_m|` and `MeanSE = sens(C) |B|_F / sqrt(n)`, where `B_m` is row m. Both are
 //! roots of expected squared errors of the iterates. For falling rates the worst row is not the last.
 
+mod columns;
+mod gram;
+
 use serde::{Deserialize, Serialize};
 
+pub(crate) use gram::Gram;
+
+use crate::coefficients;
 use crate::error::{Error, Result};
 use crate::pattern::Pattern;
 use crate::sensitivity::Sensitivity;
-use crate::strategy::Strategy;
+use crate::strategy::{Form, Strategy};
 use crate::workload::Workload;
 
 /// Which error a choice or an optimisation looks at.
@@ -57,12 +63,62 @@ impl Evaluation {
     }
 }
 
-/// The squared norms of the rows of `B = A C^{-1}`. O(n^2) time, O(n) memory.
+/// The squared norms of the rows of `B = A C^{-1}`: O(n p) for a `C^{-1}` of p diagonals, O(n) for a Toeplitz one under
+/// exponential rates without decay.
 pub fn squared_row_norms(workload: &Workload, strategy: &Strategy) -> Vec<f64> {
-    let mut norms = Vec::with_capacity(workload.steps());
-    let visit = |_: usize, row: &[f64]| norms.push(row.iter().map(|value| value * value).sum());
-    workload.rows_times(strategy.noise_rows(), visit);
-    norms
+    let steps = strategy.steps();
+    match strategy.form() {
+        Form::Inverse { coefficients } => ToeplitzErrors::new(workload).squares(coefficients),
+        Form::Direct { coefficients } => ToeplitzErrors::new(workload).squares(&coefficients::inverse(coefficients, steps)),
+        Form::Buffered { blt } => ToeplitzErrors::new(workload).squares(&blt.inverse_column(steps)),
+        Form::ScaledInverse { scale, coefficients } => {
+            columns::squared_row_norms(workload, coefficients.len(), |t, lag| scale[t] * coefficients[lag])
+        }
+        Form::InverseRows { band, rows } => columns::squared_row_norms(workload, *band, |t, lag| rows[t * band + lag]),
+    }
+}
+
+/// The row norms of B for `C^{-1} = toep(ct)`, and their derivatives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToeplitzErrors<'a> {
+    workload: &'a Workload,
+    /// Where column j of A, and so of B, is the first one shifted by j, times alpha^j: alpha^2.
+    shift: Option<f64>,
+}
+
+impl<'a> ToeplitzErrors<'a> {
+    pub(crate) fn new(workload: &'a Workload) -> Self {
+        Self { workload, shift: workload.shift_factor().map(|alpha| alpha * alpha) }
+    }
+
+    /// `|B_m|^2` for each row m. With shifted columns `|B_m|^2 = g_m^2 + alpha^2 |B_{m-1}|^2` for the first column g.
+    pub(crate) fn squares(&self, ct: &[f64]) -> Vec<f64> {
+        let Some(shift) = self.shift else {
+            return columns::squared_row_norms(self.workload, ct.len(), |_, lag| ct[lag]);
+        };
+        let mut square = 0.0;
+        let next = |g: f64| {
+            square = g * g + shift * square;
+            square
+        };
+        self.workload.apply(ct).into_iter().map(next).collect()
+    }
+
+    /// The derivative of `sum_m weights_m |B_m|^2` in ct.
+    pub(crate) fn gradient(&self, ct: &[f64], weights: &[f64]) -> Vec<f64> {
+        let Some(shift) = self.shift else {
+            return columns::gradient(self.workload, ct, weights);
+        };
+        let mut in_column = self.workload.apply(ct);
+        let mut later = 0.0;
+        for (g, weight) in in_column.iter_mut().zip(weights).rev() {
+            later = weight + shift * later;
+            *g *= 2.0 * later;
+        }
+        let mut gradient = self.workload.apply_transposed(&in_column);
+        gradient.truncate(ct.len());
+        gradient
+    }
 }
 
 /// Evaluates a strategy on a workload for a participation pattern.
@@ -124,6 +180,86 @@ mod tests {
         let prefix = evaluate(&workload, &Strategy::prefix_root(&workload), Pattern::Single).unwrap();
         assert!((prefix.max_se - 1.2199513310).abs() < 1e-10 && (prefix.mean_se - 1.0941525672).abs() < 1e-10);
         assert_eq!(prefix.argmax_row, 1);
+    }
+
+    /// Constant, exponential and other rates, with and without momentum and decay.
+    fn workloads(n: usize) -> Vec<Workload> {
+        let user: Vec<f64> = (0..n).map(|t| 0.5 + (t as f64 * 0.9).sin().abs()).collect();
+        let ratios = [Ratios::constant(n), Ratios::exponential(n, 0.1), Ratios::cosine(n, 0.05), Ratios::new(user)];
+        let plain = ratios.into_iter().map(|ratios| Workload::new(ratios.unwrap()));
+        let with = |workload: Workload, momentum, decay| workload.with_momentum(momentum).unwrap().with_decay(decay).unwrap();
+        plain.flat_map(|plain| [plain.clone(), with(plain.clone(), 0.9, 0.0), with(plain, 0.5, 0.2)]).collect()
+    }
+
+    /// The definition: rows of `A C^{-1}`.
+    fn by_rows(workload: &Workload, strategy: &Strategy) -> Vec<f64> {
+        let mut squares = Vec::new();
+        workload.rows_times(strategy.noise_rows(), |_, row| squares.push(row.iter().map(|value| value * value).sum()));
+        squares
+    }
+
+    #[test]
+    fn row_norms_are_those_of_the_product_matrix() {
+        for n in [1, 2, 3, 9, 17, 130] {
+            for workload in workloads(n) {
+                let bands = |p: usize| Strategy::bisr(&workload, p.min(n)).unwrap();
+                let strategies = [
+                    bands(1),
+                    bands(2),
+                    bands(7),
+                    bands(8),
+                    Strategy::bsr(&workload, 3.min(n)).unwrap(),
+                    Strategy::prefix_root(&workload),
+                    Strategy::split(&workload),
+                    Strategy::output(&workload),
+                ];
+                for strategy in strategies {
+                    for (found, expected) in squared_row_norms(&workload, &strategy).iter().zip(by_rows(&workload, &strategy)) {
+                        assert!(
+                            (found - expected).abs() < 1e-12 * (1.0 + expected),
+                            "{n} {}: {found} {expected}",
+                            strategy.name()
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gram_gives_the_mean_squared_error() {
+        for workload in workloads(23) {
+            let gram = Gram::new(&workload, 9);
+            for p in [1, 4, 9] {
+                let ct = coefficients::inverse_root(p);
+                let expected: f64 = ToeplitzErrors::new(&workload).squares(&ct).iter().sum();
+                assert!((gram.of(&ct).0 / expected - 1.0).abs() < 1e-13);
+            }
+        }
+    }
+
+    #[test]
+    fn derivatives_are_difference_quotients() {
+        for workload in workloads(40) {
+            let errors = ToeplitzErrors::new(&workload);
+            let weights: Vec<f64> = (0..40).map(|m| 1.0 + (f64::from(m)).cos()).collect();
+            for p in [1, 3, 9, 40] {
+                let ct = coefficients::scaled(&coefficients::inverse_root(p), 0.97);
+                let at = |k: usize, change: f64| {
+                    let mut ct = ct.clone();
+                    ct[k] += change;
+                    errors.squares(&ct).iter().zip(&weights).map(|(square, weight)| square * weight).sum::<f64>()
+                };
+                let gram = Gram::new(&workload, p).of(&ct).1;
+                let ones = errors.gradient(&ct, &[1.0; 40]);
+                for (k, found) in errors.gradient(&ct, &weights).iter().enumerate() {
+                    // The function is quadratic: the central difference is exact but for rounding.
+                    let expected = (at(k, 1e-2) - at(k, -1e-2)) / 2e-2;
+                    assert!((found - expected).abs() < 1e-10 * (1.0 + expected.abs()), "{p} {k}: {found} {expected}");
+                    assert!((gram[k] - ones[k]).abs() < 1e-11 * (1.0 + ones[k].abs()));
+                }
+            }
+        }
     }
 
     #[test]

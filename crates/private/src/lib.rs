@@ -42,6 +42,7 @@ pub mod evaluation;
 pub mod guard;
 pub mod lower_bound;
 pub mod noise;
+mod optimise;
 pub mod pattern;
 pub mod plan;
 pub mod sensitivity;

@@ -208,6 +208,40 @@ impl Workload {
         self.momentum == 0.0 && self.decay == 0.0
     }
 
+    /// The factor alpha of a workload whose column j is the first one shifted down by j, times alpha^j.
+    ///
+    /// So it is for exponential rates without decay, and for constant rates.
+    pub fn shift_factor(&self) -> Option<f64> {
+        if self.ratios.is_constant() {
+            return Some(1.0);
+        }
+        if self.decay == 0.0 { self.ratios.exponential_factor() } else { None }
+    }
+
+    /// The product `A x`: the iterates for the gradients `-x`. A shorter x is continued with zeros.
+    pub fn apply(&self, x: &[f64]) -> Vec<f64> {
+        let (mut velocity, mut state) = (0.0, 0.0);
+        let step = |(t, chi): (usize, &f64)| {
+            velocity = self.momentum * velocity + x.get(t).copied().unwrap_or(0.0);
+            state = (1.0 - self.decay * chi) * state + chi * velocity;
+            state
+        };
+        self.ratios.values().iter().enumerate().map(step).collect()
+    }
+
+    /// The product `A^T y` for y of length n.
+    pub fn apply_transposed(&self, y: &[f64]) -> Vec<f64> {
+        let (mut velocity, mut state) = (0.0, 0.0);
+        let mut product = y.to_vec();
+        for (value, chi) in product.iter_mut().zip(self.ratios.values()).rev() {
+            state += *value;
+            velocity = self.momentum * velocity + chi * state;
+            state *= 1.0 - self.decay * chi;
+            *value = velocity;
+        }
+        product
+    }
+
     /// Walks over the rows of `A X` for a lower-triangular X given row by row, in O(n^2) time and O(n) memory.
     ///
     /// `row(m, out)` writes row m of X (`out` has length m+1); `visit(m, values)` gets row m of `A X` (length m+1).
@@ -267,6 +301,34 @@ mod tests {
             let product: f64 = row.iter().zip(&gradients).map(|(a, g)| a * g).sum();
             assert!((product - theta).abs() < 1e-14);
         }
+    }
+
+    #[test]
+    fn products_are_those_of_the_matrix() {
+        let workload = Workload::new(Ratios::cosine(7, 0.2).unwrap()).with_momentum(0.7).unwrap().with_decay(0.3).unwrap();
+        let matrix = workload.matrix();
+        let x: Vec<f64> = (0..7).map(|t| (t as f64 * 1.7).sin()).collect();
+        let (product, transposed) = (workload.apply(&x), workload.apply_transposed(&x));
+        for i in 0..7 {
+            let row: f64 = (0..7).map(|j| matrix[i * 7 + j] * x[j]).sum();
+            let column: f64 = (0..7).map(|j| matrix[j * 7 + i] * x[j]).sum();
+            assert!((product[i] - row).abs() < 1e-14 && (transposed[i] - column).abs() < 1e-14);
+        }
+        assert_eq!(workload.apply(&[1.0])[6], matrix[42]);
+    }
+
+    #[test]
+    fn shifted_columns_are_found_where_they_are() {
+        let exponential = Workload::new(Ratios::exponential(6, 0.2).unwrap()).with_momentum(0.5).unwrap();
+        let constant = Workload::new(Ratios::new(vec![0.4; 6]).unwrap()).with_momentum(0.5).unwrap().with_decay(0.1).unwrap();
+        for workload in [exponential.clone(), constant] {
+            let (alpha, matrix) = (workload.shift_factor().unwrap(), workload.matrix());
+            for (m, j) in (0..6).flat_map(|m| (0..=m).map(move |j| (m, j))) {
+                assert!((matrix[m * 6 + j] - alpha.powi(j as i32) * matrix[(m - j) * 6]).abs() < 1e-14);
+            }
+        }
+        assert_eq!(exponential.with_decay(0.1).unwrap().shift_factor(), None);
+        assert_eq!(Workload::new(Ratios::linear(6, 0.5).unwrap()).shift_factor(), None);
     }
 
     #[test]

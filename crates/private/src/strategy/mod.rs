@@ -2,6 +2,7 @@
 
 mod closed_form;
 mod name;
+mod optimised;
 
 use serde::{Deserialize, Serialize};
 
@@ -193,8 +194,9 @@ impl Strategy {
             }
             return Ok(sensitivity::of_toeplitz(&c, self.steps, pattern));
         }
-        if let (Form::ScaledInverse { scale, coefficients }, 1) = (&self.form, pattern.at_most(self.steps)) {
-            return Ok(Sensitivity::exact(largest_scaled_column(&coefficients::inverse(coefficients, self.steps), scale)));
+        if let Form::ScaledInverse { scale, coefficients } = &self.form {
+            let factors: Vec<f64> = scale.iter().map(|scale| 1.0 / scale).collect();
+            return Ok(sensitivity::of_scaled_toeplitz(&coefficients::inverse(coefficients, self.steps), &factors, pattern));
         }
         if self.steps > LARGEST_DENSE {
             return Err(Error::unsuitable(
@@ -243,17 +245,6 @@ fn check_band(coefficients: &[f64], steps: usize) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// `max_t |c[0..n-t]| / scale_t`: the largest column norm of `C = toep(c) diag(1/scale)`.
-fn largest_scaled_column(c: &[f64], scale: &[f64]) -> f64 {
-    let mut square = 0.0;
-    let mut largest = 0.0f64;
-    for (value, scale) in c.iter().zip(scale.iter().rev()) {
-        square += value * value;
-        largest = largest.max(square.sqrt() / scale);
-    }
-    largest
 }
 
 /// `C^T C` of a row-major lower-triangular C.

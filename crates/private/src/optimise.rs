@@ -1,0 +1,10 @@
+//! How the optimised strategies are found: exact objectives with derivatives, and descents on them.
+//!
+//! Objectives are logarithms of `sens(C)` times the error of `B`, so that they do not depend on the scale of C.
+
+mod band;
+mod line;
+mod quasi_newton;
+
+pub(crate) use band::{Band, Side};
+pub(crate) use line::minimise_on;
