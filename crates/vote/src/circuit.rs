@@ -13,6 +13,13 @@ pub struct Circuit {
     recipe: Recipe,
 }
 
+/// Where the shared vote of a sealed group goes.
+#[derive(Clone, Copy, Debug)]
+pub struct OuterVote {
+    /// The field of the vote of votes.
+    pub field: Field,
+}
+
 /// Whether final shares carry a fresh sharing of zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ZeroSharing {
@@ -32,9 +39,22 @@ impl Circuit {
             Protocol::Lean => Recipe::masked_operands(majority.field(), &schedule),
             Protocol::OneRound | Protocol::Survivors | Protocol::Sealed => Recipe::powers(majority.field(), majority.degree()),
         };
-        let needs_zero = zero == ZeroSharing::On || majority.degree() < 2;
+        let needs_zero = (zero == ZeroSharing::On || majority.degree() < 2) && protocol != Protocol::Survivors;
         let recipe = if needs_zero { recipe.with_zero_sharing() } else { recipe };
         Self { protocol, majority, schedule, recipe }
+    }
+
+    /// The circuit of a group whose vote stays shared, in the field of the outer vote.
+    pub fn sealed(majority: Majority, outer: OuterVote) -> Self {
+        let recipe = Recipe::truth_table(&majority, outer.field);
+        let schedule = Schedule::new(ScheduleKind::Halving, &[]);
+        Self { protocol: Protocol::Sealed, majority, schedule, recipe }
+    }
+
+    /// The same with shares of each member's sign mask.
+    pub fn with_sign_masks(self) -> Self {
+        let members = self.majority.voters();
+        Self { recipe: self.recipe.with_sign_masks(members), ..self }
     }
 
     /// The protocol.

@@ -7,6 +7,6 @@ mod deal;
 mod recipe;
 mod source;
 
-pub use deal::{corrections, holder};
-pub use recipe::{Recipe, Slot, Value, ZERO_SHARING};
+pub use deal::{Deal, MemberKeys, holder};
+pub use recipe::{Entry, Recipe, SIGN_MASKS, Slot, Value, ZERO_SHARING};
 pub use source::{CorrelationSource, Explicit, Missing, Seeded};

@@ -20,6 +20,15 @@ pub enum Error {
         expected: String,
     },
 
+    /// A protocol or an option that does not fit the others.
+    #[error("{what} does not fit here: {reason}")]
+    Unsuitable {
+        /// The protocol or option.
+        what: String,
+        /// Why, and what would fit.
+        reason: String,
+    },
+
     /// A gradient that has no sign somewhere.
     #[error(
         "the gradient at coordinate {index} is {value}, which has no sign; find the cause: often the rate, or a value in the data"
@@ -53,5 +62,9 @@ pub enum Error {
 impl Error {
     pub(crate) fn value(what: &str, found: impl ToString, expected: &str) -> Self {
         Self::Value { what: what.to_owned(), found: found.to_string(), expected: expected.to_owned() }
+    }
+
+    pub(crate) fn unsuitable(what: impl ToString, reason: impl Into<String>) -> Self {
+        Self::Unsuitable { what: what.to_string(), reason: reason.into() }
     }
 }

@@ -10,10 +10,11 @@ mod sealed;
 
 use zeroize::Zeroizing;
 
-use crate::correlation::{CorrelationSource, Missing, ZERO_SHARING};
-use crate::field::block;
-use crate::{Circuit, Protocol};
+use crate::correlation::{CorrelationSource, Missing, SIGN_MASKS, ZERO_SHARING};
+use crate::field::block::{self, Accumulator};
+use crate::{Circuit, Field, Protocol};
 
+pub(crate) use one_round::weight_tables;
 pub use sealed::open_table;
 
 /// A block of secret elements, wiped when dropped.
@@ -102,6 +103,23 @@ impl Evaluation {
         }
         Ok(share)
     }
+}
+
+/// A user's share of its group's sum of votes, from the masked signs that all members published: `sum_i f_i [b_i]`.
+///
+/// # Errors
+/// [`Missing`] if the source lacks a share of a mask.
+pub fn unmask(field: Field, flags: &[Vec<i8>], chunk: u64, source: &dyn CorrelationSource) -> Result<Block, Missing> {
+    let length = flags.first().map_or(0, Vec::len);
+    let mut sum = Accumulator::new(field, length);
+    let (mut mask, mut elements) = (Block::new(vec![0; length]), vec![0; length]);
+    for (slot, flags) in (SIGN_MASKS..).zip(flags) {
+        source.share(slot, chunk, &mut mask)?;
+        block::from_votes(field, flags, &mut elements);
+        sum.add_product(&elements, &mask);
+    }
+    sum.finish(&mut mask);
+    Ok(mask)
 }
 
 /// A user's share of a vector.

@@ -12,26 +12,43 @@
 //! | who votes with whom? | [`grouping`] |
 //! | how is it evaluated on shares, and from which correlated randomness? | [`circuit`], [`mod@evaluate`], [`correlation`] |
 //! | what must come out? | [`plain`] |
+//! | what is agreed, and who sends what when? | [`settings`]; [`client`], [`aggregator`], [`dealer`] as [`machine`]s; [`wire`] |
+//! | how many bytes? | [`ledger`] |
+//! | all of it in one process? | [`simulate`] |
 
 #![forbid(unsafe_code)]
 
+pub mod aggregator;
 pub mod circuit;
+pub mod client;
 pub mod correlation;
+pub mod dealer;
 pub mod domain;
 pub mod error;
 pub mod evaluate;
 pub mod field;
 pub mod grouping;
+pub mod ledger;
+pub mod mac;
+pub mod machine;
 pub mod packing;
 pub mod plain;
 pub mod polynomial;
 pub mod prg;
 pub mod protocol;
+pub mod roster;
+mod scene;
 pub mod schedule;
+pub mod settings;
 pub mod signs;
+pub mod simulate;
 pub mod tie;
+pub mod wire;
 
+pub use aggregator::{Aggregator, AggregatorConfig};
 pub use circuit::{Circuit, ZeroSharing};
+pub use client::{BeaconRule, Client, ClientConfig};
+pub use dealer::{Dealer, DealerConfig};
 pub use domain::Domain;
 pub use error::{Error, Result};
 pub use field::Field;
@@ -39,4 +56,6 @@ pub use packing::Encoding;
 pub use polynomial::{Degree, Majority, Polynomial, PolynomialSummary};
 pub use protocol::Protocol;
 pub use schedule::{Product, Schedule, ScheduleKind};
+pub use settings::{Outer, Settings, Switch};
+pub use simulate::{Simulation, SimulationConfig};
 pub use tie::Tie;

@@ -86,6 +86,8 @@ impl Encoding {
     }
 }
 
+pub(crate) use bits::{length as bits_length, pack as pack_bits, unpack as unpack_bits};
+
 #[cfg(test)]
 mod tests {
     use super::*;

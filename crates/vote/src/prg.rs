@@ -10,6 +10,7 @@ mod seed;
 pub use keystream::Suite;
 pub use seed::{Context, Purpose, Seed, SessionId, StreamKey};
 
+pub(crate) use seed::fill_from_system;
 use zeroize::Zeroizing;
 
 use crate::Field;
@@ -33,6 +34,13 @@ impl StreamKey {
         for (sign, byte) in signs.iter_mut().zip(bytes.iter()) {
             *sign = 2 * (byte & 1) as i8 - 1;
         }
+    }
+
+    /// 32 bytes of a vector's first chunk.
+    pub(crate) fn nonce(&self, slot: u32) -> Zeroizing<[u8; 32]> {
+        let mut nonce = Zeroizing::new([0; 32]);
+        self.stream(Suite::ChaCha20, slot, 0).fill(nonce.as_mut());
+        nonce
     }
 
     fn stream(&self, suite: Suite, slot: u32, chunk: u64) -> Keystream {

@@ -41,7 +41,7 @@ pub fn of_gradient(gradient: &[f32], zero: &ZeroVote) -> Result<Vec<i8>> {
         ZeroVote::Random { seed, round } => {
             let context = Context { round: *round, attempt: 0, group: 0, user: 0 };
             let mut coins = vec![0; gradient.len()];
-            seed.derive(SessionId([0; 16]), Purpose::Signs, context).expand_signs(Suite::ChaCha20, 0, 0, &mut coins);
+            seed.derive(SessionId([0; 16]), Purpose::Own, context).expand_signs(Suite::ChaCha20, 0, 0, &mut coins);
             coins
         }
     };

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use thalweg_vote::correlation::{self, CorrelationSource, Explicit, Seeded};
+use thalweg_vote::correlation::{self, CorrelationSource, Deal, Explicit, MemberKeys, Seeded};
 use thalweg_vote::evaluate::{Block, Evaluation, Part};
-use thalweg_vote::prg::{Context, Purpose, Seed, SessionId, StreamKey, Suite};
+use thalweg_vote::prg::{Context, Seed, SessionId, Suite};
 use thalweg_vote::{Circuit, Degree, Domain, Field, Majority, Protocol, ScheduleKind, Tie, ZeroSharing, plain};
 
 fn elements(field: Field, votes: &[i8]) -> Block {
@@ -204,23 +204,25 @@ fn votes_from_seeds_with_the_dealers_corrections() {
         let rule = Majority::new(Domain::Binary, case.n, case.tie, degree).unwrap();
         let circuit = Circuit::new(case.protocol, rule, ScheduleKind::Halving, zero);
         let suite = if case.suite == 1 { Suite::ChaCha20 } else { Suite::Aes256Ctr };
-        let key = |user: &u16| -> StreamKey {
+        let key = |user: &u16| {
             let context = Context { round: case.round, attempt: case.attempt, group: case.group, user: *user };
-            Seed::from_bytes(bytes(&case.seeds[user])).derive(SessionId(bytes(&case.session)), Purpose::Correlation, context)
+            MemberKeys::derive(&Seed::from_bytes(bytes(&case.seeds[user])), SessionId(bytes(&case.session)), context)
         };
-        let keys: Vec<StreamKey> = case.members.iter().map(key).collect();
+        let keys: Vec<MemberKeys> = case.members.iter().map(key).collect();
         let holder = correlation::holder(case.round, case.attempt, case.n);
         assert_eq!(case.members[holder], case.holder);
-        let corrections = correlation::corrections(circuit.recipe(), &keys, suite, holder, 0, case.d);
-        let slots: Vec<u32> = circuit.recipe().corrected().collect();
+        let coins = vec![1; case.d];
+        let deal = Deal { recipe: circuit.recipe(), keys: &keys, suite, holder, chunk: 0, coins: &coins, mac: None };
+        let corrections = deal.corrections();
+        let slots: Vec<u32> = circuit.recipe().corrected().map(|entry| entry.slot).collect();
         assert_eq!(slots, case.corrections.iter().map(|(slot, _)| *slot).collect::<Vec<_>>());
         assert!(corrections.iter().zip(&case.corrections).all(|(found, (_, expected))| **found == *expected));
 
-        let source = |(member, key): (usize, &StreamKey)| {
+        let source = |(member, keys): (usize, &MemberKeys)| {
             if member != holder {
-                return Seeded::new(key.clone(), suite, circuit.field());
+                return Seeded::new(keys.correlation.clone(), suite, circuit.recipe().clone());
             }
-            let mut source = Seeded::holder(key.clone(), suite, circuit.field(), slots.iter().copied());
+            let mut source = Seeded::holder(keys.correlation.clone(), suite, circuit.recipe().clone());
             for (slot, correction) in &case.corrections {
                 source.correct(*slot, 0, correction.clone());
             }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::Slot;
-use crate::Field;
+use super::{Recipe, Slot};
 use crate::prg::{StreamKey, Suite};
 
 /// A vector that a source does not have, or has in another length.
@@ -27,7 +26,7 @@ pub trait CorrelationSource {
     fn share(&self, slot: Slot, chunk: u64, share: &mut [u8]) -> Result<(), Missing>;
 }
 
-/// Shares that are given, for tests against vectors.
+/// Shares that are given: corrections of the dealer, and tests against vectors.
 #[derive(Clone, Default)]
 pub struct Explicit {
     shares: BTreeMap<(Slot, u64), Zeroizing<Vec<u8>>>,
@@ -52,38 +51,43 @@ impl CorrelationSource for Explicit {
     }
 }
 
-/// Shares expanded from a key; those that the dealer corrected for the holder come first.
+/// Shares expanded from a key; the holder's corrected ones come from the dealer.
 pub struct Seeded {
     key: StreamKey,
     suite: Suite,
-    field: Field,
-    corrections: Explicit,
-    corrected: Vec<Slot>,
+    recipe: Recipe,
+    /// The holder's shares of the corrected vectors.
+    corrections: Option<Explicit>,
 }
 
 impl Seeded {
     /// The shares of a user that is not the holder.
-    pub fn new(key: StreamKey, suite: Suite, field: Field) -> Self {
-        Self { key, suite, field, corrections: Explicit::default(), corrected: Vec::new() }
+    pub const fn new(key: StreamKey, suite: Suite, recipe: Recipe) -> Self {
+        Self { key, suite, recipe, corrections: None }
     }
 
-    /// The shares of the holder, who expands everything but the `corrected` slots.
-    pub fn holder(key: StreamKey, suite: Suite, field: Field, corrected: impl IntoIterator<Item = Slot>) -> Self {
-        Self { corrected: corrected.into_iter().collect(), ..Self::new(key, suite, field) }
+    /// The shares of the holder, who expands everything but the corrected vectors.
+    pub fn holder(key: StreamKey, suite: Suite, recipe: Recipe) -> Self {
+        Self { corrections: Some(Explicit::default()), ..Self::new(key, suite, recipe) }
     }
 
-    /// Takes a correction from the dealer.
+    /// Takes a correction from the dealer; only a holder has use for it.
     pub fn correct(&mut self, slot: Slot, chunk: u64, share: Vec<u8>) {
-        self.corrections.insert(slot, chunk, share);
+        if let Some(corrections) = &mut self.corrections {
+            corrections.insert(slot, chunk, share);
+        }
     }
 }
 
 impl CorrelationSource for Seeded {
     fn share(&self, slot: Slot, chunk: u64, share: &mut [u8]) -> Result<(), Missing> {
-        if self.corrected.contains(&slot) {
-            return self.corrections.share(slot, chunk, share);
+        let entry = self.recipe.entry(slot).ok_or(Missing { slot, chunk })?;
+        match &self.corrections {
+            Some(corrections) if entry.value.is_corrected() => corrections.share(slot, chunk, share),
+            _ => {
+                self.key.expand(self.suite, slot, chunk, entry.field, share);
+                Ok(())
+            }
         }
-        self.key.expand(self.suite, slot, chunk, self.field, share);
-        Ok(())
     }
 }

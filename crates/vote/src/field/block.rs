@@ -87,6 +87,17 @@ pub(crate) fn choose_where(chosen: &mut [u8], a: &[u8], places: &[u8], place: u8
     });
 }
 
+/// `sum_c a_c b_c`.
+pub(crate) fn dot(field: Field, a: &[u8], b: &[u8]) -> u8 {
+    // 4,096 products of at most 250^2 fit 32 bits.
+    let part = |(a, b): (&[u8], &[u8])| {
+        let sum = Arch::new().dispatch(|| a.iter().zip(b).fold(0u32, |sum, (&a, &b)| sum + u32::from(a) * u32::from(b)));
+        u64::from(sum)
+    };
+    let sum: u64 = a.chunks(4_096).zip(b.chunks(4_096)).map(part).sum();
+    (sum % u64::from(field.order)) as u8
+}
+
 /// The largest element, 0 for none.
 pub(crate) fn largest(a: &[u8]) -> u8 {
     Arch::new().dispatch(|| a.iter().fold(0, |largest, &a| largest.max(a)))
@@ -151,9 +162,10 @@ impl Accumulator {
         });
     }
 
-    /// Adds `scale a`, for a public scale.
+    /// Adds `scale a`.
     pub(crate) fn add_scaled(&mut self, scale: u8, a: &[u8]) {
-        self.expect(self.largest() * u32::from(scale));
+        // The bound does not depend on the scale, which may be secret.
+        self.expect(self.largest() * self.largest());
         let (scale, sums) = (u16::from(scale), &mut self.sums[..]);
         Arch::new().dispatch(|| {
             for (sum, &a) in sums.iter_mut().zip(a) {

@@ -42,6 +42,8 @@ pub enum Purpose {
     Signs,
     /// Shares of message authentication codes.
     Macs,
+    /// Nonces and random coefficients of a party's own, from a seed that it shares with nobody.
+    Own,
 }
 
 impl Purpose {
@@ -50,6 +52,7 @@ impl Purpose {
             Self::Correlation => b"corr",
             Self::Signs => b"sgns",
             Self::Macs => b"macs",
+            Self::Own => b"ownr",
         }
     }
 }
@@ -95,6 +98,10 @@ impl Seed {
         Self(Zeroizing::new(bytes))
     }
 
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The key for a purpose and a context: HKDF-SHA256 with the session as salt.
     pub fn derive(&self, session: SessionId, purpose: Purpose, context: Context) -> StreamKey {
         let mut info = [0; 29];
@@ -123,6 +130,11 @@ impl fmt::Debug for Seed {
 pub struct StreamKey(Zeroizing<[u8; 32]>);
 
 impl StreamKey {
+    /// The key of these bytes.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
     pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }

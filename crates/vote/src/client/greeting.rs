@@ -1,0 +1,103 @@
+//! The beacon of a round, from a part of every user: committed to before any is revealed.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::planning::Planning;
+use super::{Ballot, Client, ClientConfig, State};
+use crate::grouping::Beacon;
+use crate::machine::{Action, StateName};
+use crate::scene::{Scene, check_group};
+use crate::wire::{Fault, Frame, FrameKind, Hello, HelloList, Party, WHOLE_ROUND};
+
+/// What a user knows while the beacon is made.
+pub(super) struct Greeting {
+    ballot: Ballot,
+    part: Zeroizing<[u8; 32]>,
+    /// The commitments, once all are public.
+    commitments: Option<BTreeMap<u16, [u8; 32]>>,
+    revealed: BTreeMap<u16, [u8; 32]>,
+}
+
+impl Greeting {
+    pub(super) const fn new(ballot: Ballot, part: Zeroizing<[u8; 32]>) -> Self {
+        Self { ballot, part, commitments: None, revealed: BTreeMap::new() }
+    }
+
+    fn commitment(&self) -> [u8; 32] {
+        Sha256::digest(*self.part).into()
+    }
+
+    pub(super) fn hello(&self, scene: &Scene, config: &ClientConfig) -> Vec<u8> {
+        let hello = Hello { key: config.identity.public_key(), commitment: self.commitment() };
+        scene.header(FrameKind::Hello, WHOLE_ROUND, 0).frame(|bytes| hello.write(config.user, bytes))
+    }
+
+    pub(super) const fn state(&self) -> StateName {
+        if self.commitments.is_none() { StateName::Greeting } else { StateName::Revealing }
+    }
+
+    /// Checks the list of greetings: own entry unchanged, keys of the roster.
+    fn check(&self, list: &HelloList, config: &ClientConfig) -> Result<(), Fault> {
+        let own = Hello { key: config.identity.public_key(), commitment: self.commitment() };
+        for (user, hello) in &list.0 {
+            if config.roster.key(*user) != Some(&hello.key) {
+                return Err(Fault::NotAMember(Party::User(*user)));
+            }
+        }
+        match list.0.iter().find(|(user, _)| *user == config.user) {
+            Some((_, hello)) if *hello == own => Ok(()),
+            _ => Err(Fault::CommitmentMismatch(config.user)),
+        }
+    }
+}
+
+impl Client {
+    /// All commitments are public: reveal.
+    pub(super) fn take_greetings(&mut self, frame: &Frame<'_>) -> Result<Vec<Action>, Fault> {
+        self.scene.check(&frame.header)?;
+        check_group(&frame.header, WHOLE_ROUND)?;
+        let State::Greeting(greeting) = &mut self.state else { return Err(self.wrong_state(frame.header.kind)) };
+        if greeting.commitments.is_some() {
+            return Err(Fault::Duplicate(FrameKind::HelloAll));
+        }
+        let list = HelloList::read(frame)?;
+        greeting.check(&list, &self.config)?;
+        if list.0.len() < usize::from(self.config.settings.min_survivors) || self.config.settings.check(list.0.len()).is_err() {
+            return Err(Fault::BadSurvivors("too few users take part in the round"));
+        }
+        greeting.commitments = Some(list.0.into_iter().map(|(user, hello)| (user, hello.commitment)).collect());
+        let part = greeting.part.clone();
+        let reveal = self.scene.header(FrameKind::Beacon, WHOLE_ROUND, 0).frame(|bytes| bytes.extend_from_slice(part.as_ref()));
+        Ok(vec![self.outbox.send(Party::Aggregator, reveal.into()), self.set_timer()])
+    }
+
+    /// A user's part of the beacon, relayed by the aggregator; with the last one the beacon is known.
+    pub(super) fn take_reveal(&mut self, frame: &Frame<'_>) -> Result<Vec<Action>, Fault> {
+        self.scene.check(&frame.header)?;
+        check_group(&frame.header, WHOLE_ROUND)?;
+        let State::Greeting(greeting) = &mut self.state else { return Err(self.wrong_state(frame.header.kind)) };
+        let Party::User(user) = frame.header.sender else { return Err(Fault::NotAMember(frame.header.sender)) };
+        frame.check_length(32)?;
+        let Some(commitments) = &greeting.commitments else { return Err(self.wrong_state(frame.header.kind)) };
+        let commitment = commitments.get(&user).ok_or(Fault::NotAMember(frame.header.sender))?;
+        if Sha256::digest(frame.payload).as_slice() != commitment {
+            return Err(Fault::CommitmentMismatch(user));
+        }
+        let mut part = [0; 32];
+        part.copy_from_slice(frame.payload);
+        if greeting.revealed.insert(user, part).is_some() {
+            return Err(Fault::Duplicate(FrameKind::Beacon));
+        }
+        if greeting.revealed.len() < commitments.len() {
+            return Ok(Vec::new());
+        }
+        let beacon = Beacon::from_reveals(greeting.revealed.values());
+        let users: Vec<u16> = commitments.keys().copied().collect();
+        let State::Greeting(greeting) = std::mem::replace(&mut self.state, State::Idle) else { return Ok(Vec::new()) };
+        self.state = State::Planning(Box::new(Planning::new(greeting.ballot, users, Some(beacon))));
+        Ok(vec![self.set_timer()])
+    }
+}
