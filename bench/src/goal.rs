@@ -82,14 +82,19 @@ fn plain_goal(comparison: &Comparison) -> Option<Goal> {
 
 /// The loop's share, measured in the step itself and around an objective that costs nothing.
 fn loop_goals(comparison: &Comparison) -> Vec<Goal> {
-    let share = |mode, name: &str| {
+    let share = |mode, step, name: &str| {
         let part = comparison.row("thalweg", "mlp", mode)?;
-        let whole = comparison.row("thalweg", "mlp", "plain-logged")?;
+        let whole = comparison.row("thalweg", "mlp", step)?;
         Some(Goal::new(name, Bound::Under(0.02), Spread::of_ratios(&part.cpu_ms, &whole.cpu_ms)))
     };
-    let within = share("loop", "mlp, the loop's share of a plain step, within training");
-    let alone = share("loop-alone", "mlp, the loop's share of a plain step, around a free objective");
-    within.into_iter().chain(alone).collect()
+    [
+        share("loop", "private", "mlp, the loop's share of the clipped, noised step"),
+        share("loop", "plain-logged", "mlp, the loop's share of a plain step, within training"),
+        share("loop-alone", "plain-logged", "mlp, the loop's share of a plain step, around a free objective"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn event_log_goals(rounds: &[EventLogSpeed]) -> Vec<Goal> {

@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Formatter};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,7 @@ use crate::{Error, Result};
 /// | polynomial | `polynomial:END` | 1 / (1 + (1/end - 1) s) |
 /// | step | `step:DROPS:END` | end^(j / drops), j = the number of drops so far, equally spaced |
 /// | warm-up | `warmup:STEPS+REST` | (t + 1) / (steps + 1) for the first steps, then the rest on the steps that remain |
+/// | listed | `rates:R1,R2,..` | R_t / R_1, one rate a step |
 ///
 /// ```
 /// use thalweg_descent::Schedule;
@@ -71,9 +73,26 @@ pub enum Schedule {
         /// What follows.
         then: Box<Schedule>,
     },
+    /// One ratio a step, the first of them 1.
+    Listed {
+        /// The ratios, each above 0.
+        ratios: Arc<[f64]>,
+    },
 }
 
 impl Schedule {
+    /// A schedule of one's own: one rate a step, of which the ratios to the first count.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when there is none, or one is not a number above 0.
+    pub fn listed(rates: &[f64]) -> Result<Self> {
+        if let Some(at) = rates.iter().position(|rate| !(*rate > 0.0 && rate.is_finite())) {
+            return Err(Error::input(format!("rate {} of the schedule is {}; it must be a number above 0", at + 1, rates[at])));
+        }
+        let Some(first) = rates.first() else { return Err(Error::input("the schedule lists no rates")) };
+        Ok(Self::Listed { ratios: rates.iter().map(|rate| rate / first).collect() })
+    }
+
     /// The ratio of step `step` in a run of `steps`; past the end, the last ratio.
     pub fn ratio(&self, step: u64, steps: u64) -> f64 {
         let last = steps.saturating_sub(1);
@@ -95,6 +114,7 @@ impl Schedule {
                     then.ratio(step - rise, steps.saturating_sub(*rise))
                 }
             }
+            Self::Listed { ratios } => ratios[usize::try_from(step).unwrap_or(usize::MAX).min(ratios.len() - 1)],
         }
     }
 
@@ -128,6 +148,13 @@ impl Schedule {
                 }
                 then.validate(steps - rise)
             }
+            Self::Listed { ratios } if ratios.len() as u64 == steps => Ok(()),
+            Self::Listed { ratios } => {
+                let rates = ratios.len();
+                Err(Error::input(format!(
+                    "the schedule lists {rates} rates and the run takes {steps} steps; list one rate a step"
+                )))
+            }
         }
     }
 }
@@ -149,6 +176,10 @@ impl Display for Schedule {
             Self::Polynomial { end } => write!(f, "polynomial:{end}"),
             Self::Step { drops, end } => write!(f, "step:{drops}:{end}"),
             Self::WarmUp { steps, then } => write!(f, "warmup:{steps}+{then}"),
+            Self::Listed { ratios } => {
+                let ratios: Vec<String> = ratios.iter().map(f64::to_string).collect();
+                write!(f, "rates:{}", ratios.join(","))
+            }
         }
     }
 }
@@ -160,6 +191,10 @@ impl FromStr for Schedule {
         if let Some(rest) = text.strip_prefix("warmup:") {
             let (steps, then) = rest.split_once('+').ok_or_else(|| unknown(text))?;
             return Ok(Self::WarmUp { steps: number(text, steps)?, then: Box::new(then.parse()?) });
+        }
+        if let Some(rates) = text.strip_prefix("rates:") {
+            let rates: Vec<f64> = rates.split(',').map(|rate| number(text, rate.trim())).collect::<Result<_>>()?;
+            return Self::listed(&rates);
         }
         let parts: Vec<&str> = text.split(':').collect();
         let end = |part: &str| -> Result<f64> {
@@ -200,7 +235,7 @@ fn number<T: FromStr>(schedule: &str, text: &str) -> Result<T> {
 fn unknown(text: &str) -> Error {
     Error::input(format!(
         "unknown schedule {text:?}; there are constant, exponential:END, linear:END, cosine:END, polynomial:END, \
-         step:DROPS:END and warmup:STEPS+REST, END being the ratio of the last rate to the first, such as 0.1"
+         step:DROPS:END, warmup:STEPS+REST and rates:R1,R2,.., END being the ratio of the last rate to the first, such as 0.1"
     ))
 }
 
@@ -230,6 +265,8 @@ mod tests {
         check("step:4:0.0625", [1.0, 0.5, 0.25, 0.125, 0.0625]);
         check("step:1:0.1", [1.0, 1.0, 1.0, 0.1, 0.1]);
         check("warmup:2+linear:0.5", [1.0 / 3.0, 2.0 / 3.0, 1.0, 0.75, 0.5]);
+        check("rates:1,2,0.1,0.3,0.25", [1.0, 2.0, 0.1, 0.3, 0.25]);
+        assert_eq!("rates:4, 2,1".parse::<Schedule>().unwrap().to_string(), "rates:1,0.5,0.25");
     }
 
     #[test]
@@ -256,11 +293,15 @@ mod tests {
             ("sawtooth:1", "sawtooth"),
             ("step:x:0.1", "\"x\""),
             ("warmup:3", "warmup"),
+            ("rates:", "\"\""),
+            ("rates:1,0", "rate 2"),
+            ("rates:1,inf", "inf"),
         ] {
             let error = text.parse::<Schedule>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
         assert!("step:9:0.1".parse::<Schedule>().unwrap().validate(5).is_err());
+        assert!("rates:1,1,1,1".parse::<Schedule>().unwrap().validate(5).unwrap_err().to_string().contains("4 rates"));
         assert!("warmup:5+constant".parse::<Schedule>().unwrap().validate(5).is_err());
     }
 }

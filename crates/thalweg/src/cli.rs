@@ -5,6 +5,7 @@ mod console;
 mod data;
 mod private;
 mod runs;
+mod schedule;
 mod stop;
 mod study;
 mod tour;
@@ -125,8 +126,8 @@ impl Command {
     /// Which of the common options it has a use for, beside those that every command has.
     fn heeds(&self) -> &'static [Heeded] {
         match self {
-            Self::Private(_) => &[Heeded::Out, Heeded::Seed, Heeded::Device],
-            Self::Tour(_) => &[Heeded::Out, Heeded::Seed],
+            Self::Private(private::Private::Train(_)) => &[Heeded::Out, Heeded::Seed, Heeded::Device],
+            Self::Private(private::Private::Audit(_)) | Self::Tour(_) => &[Heeded::Out, Heeded::Seed],
             Self::Study(_) | Self::Runs(runs::Runs::Compare { .. }) => &[Heeded::Out],
             Self::Runs(_) | Self::Data(_) | Self::Completions(_) => &[],
         }

@@ -1,5 +1,6 @@
 //! Draws what came of runs, tours and studies. Every figure comes from the files of the store, so a page can be drawn again.
 
+mod audit;
 mod comparison;
 mod run;
 mod series;
@@ -12,6 +13,7 @@ use thalweg_descent::store::write_atomically;
 use thalweg_descent::{Error, Result};
 use thalweg_report::Page;
 
+pub use audit::write_audit_report;
 pub use comparison::write_comparison;
 pub use run::write_run_report;
 pub use study::write_study_report;

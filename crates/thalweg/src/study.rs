@@ -1,6 +1,6 @@
 //! Studies: published claims that can fail.
 //!
-//! A study is a TOML file ([`StudyFile`]) that names a claim and, before the first run, the rule that decides it ([`Rule`]). Its
+//! A study is a TOML file ([`StudyFile`]) that names claims ([`Claim`]) and, before the first run, the rule that decides them ([`Rule`]). Its
 //! cells, one for each seed, setting and tuned value, are runs of the store and independent of each other: they can be killed,
 //! resumed, and spread over processes with a [`Shard`]. When all are finished the rule gives the [`Verdict`].
 
@@ -13,8 +13,8 @@ mod statistics;
 
 pub use cells::{Cell, Shard};
 pub use file::{Setting, StudyFile, Tuning};
-pub use laboratory::{Laboratory, Progress, Worked};
-pub use outcome::{Outcome, SettingOutcome};
-pub use rule::{Decision, Rule};
+pub use laboratory::{Laboratory, Progress, STUDY, Worked};
+pub use outcome::{ClaimOutcome, Outcome, SettingOutcome};
+pub use rule::{Claim, Decision, Rule};
 pub use statistics::{MeanInterval, mean_interval};
 pub use thalweg_report::Verdict;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use thalweg_descent::Result;
+use thalweg_descent::{Error, Result};
 
-use crate::study::{Laboratory, StudyFile};
+use crate::study::{Laboratory, STUDY, StudyFile};
 
 /// The seeds of a tour that starts at `seed`.
 const SEEDS: u64 = 8;
@@ -28,6 +28,13 @@ pub const EPSILON: f64 = 4.0;
 /// When the folder holds another tour, or cannot be written.
 pub fn laboratory(seed: u64, folder: &Path) -> Result<Laboratory> {
     let text = study_text(seed);
+    let begun = std::fs::read_to_string(folder.join(STUDY)).unwrap_or_else(|_| text.clone());
+    if begun != text {
+        return Err(Error::input(format!(
+            "{} holds a tour of another seed or another version of Thalweg; remove it, or give another folder with --out",
+            folder.display()
+        )));
+    }
     Laboratory::open(StudyFile::parse(&text, "the tour")?, &text, folder)
 }
 
@@ -43,17 +50,18 @@ fn study_text(seed: u64) -> String {
     format!(
         r#"name = "tour"
 title = "A tour of Thalweg"
-claim = "Correlated noise trains better than fresh noise at the same epsilon."
 source = "arXiv 2511.17994"
 seeds = [{seeds}]
 
 [rule]
 quantity = "test.accuracy"
-better = "lr-root"
-than = "identity"
-threshold = 0.0
 confidence = 0.95
 least_seeds = 10
+
+[[claim]]
+says = "Correlated noise trains better than fresh noise at the same epsilon."
+better = "lr-root"
+than = "identity"
 
 [base.training]
 epochs = 20

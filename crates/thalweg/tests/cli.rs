@@ -293,6 +293,9 @@ fn the_tour_repeats_with_its_seed_and_differs_with_another() {
     assert_eq!(accuracy(&first), accuracy(&json(folder, "tour --json --out b")));
     assert_ne!(accuracy(&first), accuracy(&json(folder, "tour --json --out c --seed 2")));
     assert_eq!(first["methods"].as_array().unwrap().len(), 4);
+    let other = run(folder, "tour --out a --seed 2");
+    assert_eq!(other.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("another seed"));
     let page = std::fs::read_to_string(folder.join("a/report.html")).unwrap();
     assert!(page.contains("lr-root") && page.contains("<svg"));
 }
@@ -300,16 +303,21 @@ fn the_tour_repeats_with_its_seed_and_differs_with_another() {
 const STUDY: &str = r#"
 name = "tiny"
 title = "A tiny study"
-claim = "A larger rate trains better."
 source = "nobody"
 seeds = [1, 2, 3]
 [rule]
 quantity = "test.accuracy"
+confidence = 0.95
+least_seeds = 3
+[[claim]]
+says = "A larger rate trains better."
 better = "fast"
 than = "slow"
 threshold = 0.0
-confidence = 0.95
-least_seeds = 3
+[[claim]]
+says = "A smaller rate trains better."
+better = "slow"
+than = "fast"
 [base.training]
 epochs = 3
 [base.privacy]
@@ -328,10 +336,11 @@ fn a_study_is_sharded_resumed_decided_and_cannot_change_its_rule() {
     let folder = folder.path();
     std::fs::write(folder.join("tiny.toml"), STUDY).unwrap();
     let half = json(folder, "study tiny.toml --shard 1/2 --json");
-    assert_eq!((half["finished"].as_u64(), half["decision"].is_null()), (Some(3), true));
+    assert_eq!((half["finished"].as_u64(), half["claims"][0]["decision"].is_null()), (Some(3), true));
     let whole = json(folder, "study tiny.toml --shard 2/2 --json");
-    assert_eq!(whole["decision"]["verdict"], "holds", "{whole}");
-    assert_eq!(json(folder, "study tiny.toml --json")["decision"], whole["decision"]);
+    let verdict = |claim: usize| &whole["claims"][claim]["decision"]["verdict"];
+    assert_eq!((verdict(0), verdict(1)), (&"holds".into(), &"does not hold".into()), "{whole}");
+    assert_eq!(json(folder, "study tiny.toml --json")["claims"], whole["claims"]);
     assert!(std::fs::read_to_string(folder.join("runs/tiny/report.html")).unwrap().contains("holds"));
     std::fs::write(folder.join("tiny.toml"), STUDY.replace("threshold = 0.0", "threshold = -1.0")).unwrap();
     let output = run(folder, "study tiny.toml");

@@ -8,7 +8,7 @@ use serde::Serialize;
 use thalweg::descent::{Error, Result};
 use thalweg::pages;
 use thalweg::report::format::significant;
-use thalweg::study::{Laboratory, Outcome, Progress, Shard, StudyFile, Worked};
+use thalweg::study::{ClaimOutcome, Laboratory, Outcome, Progress, Shard, StudyFile, Worked};
 
 use crate::cli::console::Console;
 use crate::cli::{Common, stop};
@@ -55,7 +55,7 @@ impl Study {
 /// Works on the cells with a progress display.
 pub(crate) fn work(laboratory: &Laboratory, shard: Shard, console: &Console) -> Result<Worked> {
     let stop = stop::on_ctrl_c()?;
-    let bar = console.progress(laboratory.cells() as u64);
+    let bar = console.progress(laboratory.all_cells().len() as u64);
     let mut progress = |progress: Progress<'_>| {
         bar.set_length(progress.cells as u64);
         bar.set_position(progress.finished as u64);
@@ -67,24 +67,31 @@ pub(crate) fn work(laboratory: &Laboratory, shard: Shard, console: &Console) -> 
 }
 
 fn describe(outcome: &Outcome, report: &std::path::Path) -> String {
-    let mut text = format!("claimed   {}\n          {}\n", outcome.claimed, outcome.source);
+    let mut text = format!("claimed by {}\n", outcome.source);
     for setting in &outcome.settings {
         let mean = setting.mean.map_or_else(|| "nothing yet".to_owned(), |mean| interval(mean.mean, mean.half_width));
         let tuned = setting.tuned.as_deref().map(|tuned| format!("  ({tuned})")).unwrap_or_default();
         text.push_str(&format!("          {}: {mean}, {} seeds{tuned}\n", setting.name, setting.values.len()));
     }
-    match &outcome.decision {
-        None => text.push_str(&format!("verdict   none yet: {} of {} cells are finished\n", outcome.finished, outcome.cells)),
-        Some(decision) => {
-            if let Some(measured) = decision.measured {
-                text.push_str(&format!("measured  difference {}\n", significant(measured.mean, 3)));
-                let (low, high) = (significant(measured.low(), 3), significant(measured.high(), 3));
-                text.push_str(&format!("interval  {low} to {high}, {} seeds\n", decision.differences.len()));
-            }
-            text.push_str(&format!("verdict   {}: {}\n", decision.verdict, decision.reason));
-        }
+    for claim in &outcome.claims {
+        text.push_str(&describe_claim(claim, outcome));
     }
-    text.push_str(&format!("report    {}", report.display()));
+    text.push_str(&format!("\nreport    {}", report.display()));
+    text
+}
+
+fn describe_claim(claim: &ClaimOutcome, outcome: &Outcome) -> String {
+    let mut text = format!("\nclaimed   {}\n", claim.claim.says);
+    let Some(decision) = &claim.decision else {
+        text.push_str(&format!("verdict   none yet: {} of {} cells are finished\n", outcome.finished, outcome.cells));
+        return text;
+    };
+    if let Some(measured) = decision.measured {
+        text.push_str(&format!("measured  difference {}\n", significant(measured.mean, 3)));
+        let (low, high) = (significant(measured.low(), 3), significant(measured.high(), 3));
+        text.push_str(&format!("interval  {low} to {high}, {} seeds\n", decision.differences.len()));
+    }
+    text.push_str(&format!("verdict   {}: {}\n", decision.verdict, decision.reason));
     text
 }
 

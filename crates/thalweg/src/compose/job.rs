@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 use thalweg_descent::store::{Controls, Outcome, Run, Status, read_events};
 use thalweg_descent::{Error, Result};
-use thalweg_private::NoiseKey;
+use thalweg_private::{NoiseKey, PrivacyPlan};
 
 use crate::compose::{Training, TrainingConfig};
 
@@ -89,7 +89,7 @@ impl Job {
         }
         let evaluation = training.evaluate()?;
         let averaged = training.evaluate_average()?;
-        let plan = training.privacy.as_ref();
+        let plan = training.privacy.as_ref().map(PrivacyPlan::summary);
         Ok(Summary {
             run: run.id().to_owned(),
             status: if outcome == Outcome::Finished { Status::Finished } else { Status::Interrupted }.to_string(),
@@ -98,11 +98,11 @@ impl Job {
             test_accuracy: Some(evaluation.accuracy),
             test_loss: Some(evaluation.loss),
             ema_test_accuracy: averaged.map(|averaged| averaged.accuracy),
-            epsilon: plan.map(|plan| plan.epsilon),
-            delta: plan.map(|plan| plan.delta),
-            noise_multiplier: plan.map(|plan| plan.noise_multiplier),
+            epsilon: plan.as_ref().map(|plan| plan.epsilon),
+            delta: plan.as_ref().map(|plan| plan.delta),
+            noise_multiplier: plan.as_ref().map(|plan| plan.noise_multiplier),
             seconds: begun.elapsed().as_secs_f64(),
-            privacy: training.privacy.clone(),
+            privacy: plan,
             private: self.is_private(),
         })
     }
@@ -113,7 +113,7 @@ impl Job {
         let records = read_events(&run.folder().join("events.jsonl"))?;
         let last = |name: &str| records.iter().rev().find_map(|record| record.number(name));
         let steps = training.descent.rates().steps();
-        let plan = training.privacy.as_ref();
+        let plan = training.privacy.as_ref().map(PrivacyPlan::summary);
         Ok(Summary {
             run: run.id().to_owned(),
             status: Status::Finished.to_string(),
@@ -122,11 +122,11 @@ impl Job {
             test_accuracy: last("test.accuracy"),
             test_loss: last("test.loss"),
             ema_test_accuracy: last("ema.accuracy"),
-            epsilon: plan.map(|plan| plan.epsilon),
-            delta: plan.map(|plan| plan.delta),
-            noise_multiplier: plan.map(|plan| plan.noise_multiplier),
+            epsilon: plan.as_ref().map(|plan| plan.epsilon),
+            delta: plan.as_ref().map(|plan| plan.delta),
+            noise_multiplier: plan.as_ref().map(|plan| plan.noise_multiplier),
             seconds: 0.0,
-            privacy: training.privacy.clone(),
+            privacy: plan,
             private: self.is_private(),
         })
     }

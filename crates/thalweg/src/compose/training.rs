@@ -12,7 +12,7 @@ use thalweg_nn::{
     Accuracy, Augmentation, Average, BagConfig, Classification, Device, Evaluation, Head, MovingAverage, Network, NetworkConfig,
     ResNetConfig, Samples, TransformerConfig, Views, evaluate, weights,
 };
-use thalweg_private::{NoiseKey, PlanSummary, PrivacyPlan, Ratios, Workload};
+use thalweg_private::{NoiseKey, PrivacyPlan, Ratios, Workload};
 use thalweg_probes::{Balance, Loss, Norms};
 
 use crate::compose::{Input, NetworkChoice, Optimiser, PrivacyConfig, Sampling, TrainAndTest, TrainingConfig, load_data};
@@ -21,8 +21,8 @@ use crate::compose::{Input, NetworkChoice, Optimiser, PrivacyConfig, Sampling, T
 pub struct Training {
     /// The machine, at its first step.
     pub descent: Descent<Batch, f32>,
-    /// The guarantee; `None` for plain training.
-    pub privacy: Option<PlanSummary>,
+    /// The plan behind the guarantee; `None` for plain training.
+    pub privacy: Option<PrivacyPlan>,
     /// Name, version, sizes and content hash of the data.
     pub data: String,
     /// The moving average of the parameters, where one is kept.
@@ -201,10 +201,10 @@ fn guard(
     batches: &Batches,
     steps: u64,
     key: &NoiseKey,
-) -> Result<(Box<dyn Guard<f32>>, Option<PlanSummary>)> {
+) -> Result<(Box<dyn Guard<f32>>, Option<PrivacyPlan>)> {
     let Some(privacy) = config.guarantee() else { return Ok((Box::new(Mean), None)) };
     let plan = plan(config, privacy, batches, steps)?;
-    Ok((Box::new(plan.guard(key)), Some(plan.summary())))
+    Ok((Box::new(plan.guard(key)), Some(plan)))
 }
 
 fn plan(config: &TrainingConfig, privacy: &PrivacyConfig, batches: &Batches, steps: u64) -> Result<PrivacyPlan> {

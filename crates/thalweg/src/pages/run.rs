@@ -39,7 +39,7 @@ pub fn write_run_report(folder: &Path) -> Result<PathBuf> {
     }
     page = page.section(summary(&records, folder, &training)?);
     if let Some(plan) = &training.privacy {
-        page = page.section(guarantee(plan));
+        page = page.section(guarantee(&plan.summary()));
     }
     page = page.section(charts(&records)?);
     page = page.section(Section::new("Configuration").source("config.toml", config.to_toml()?));

@@ -7,7 +7,7 @@ use thalweg_report::format::significant;
 use thalweg_report::{Axis, Cell, Column, Figure, Finding, Interval, NumberFormat, Page, Row, RowChart, Section, Table};
 
 use crate::pages::{drawing, write};
-use crate::study::{Decision, Laboratory, Outcome, StudyFile};
+use crate::study::{Claim, ClaimOutcome, Laboratory, Outcome, STUDY, StudyFile};
 
 /// Draws `report.html` in a study's folder.
 ///
@@ -15,12 +15,12 @@ use crate::study::{Decision, Laboratory, Outcome, StudyFile};
 /// When the page cannot be written.
 pub fn write_study_report(laboratory: &Laboratory, outcome: &Outcome) -> Result<PathBuf> {
     let study = laboratory.study();
-    let text = std::fs::read_to_string(laboratory.folder().join("study.toml")).unwrap_or_default();
+    let text = std::fs::read_to_string(laboratory.folder().join(STUDY)).unwrap_or_default();
     let mut page = Page::new(&study.title)
         .subtitle(format!("{} of {} runs are finished", outcome.finished, outcome.cells))
-        .section(finding(study, outcome));
-    if let Some(decision) = outcome.decision.as_ref().filter(|decision| !decision.differences.is_empty()) {
-        page = page.section(differences(study, decision));
+        .section(findings(study, outcome));
+    if outcome.claims.iter().any(|claim| claim.decision.as_ref().is_some_and(|decision| !decision.differences.is_empty())) {
+        page = page.section(differences(study, outcome));
     }
     if !outcome.settings.is_empty() {
         page = page.section(settings(study, outcome)?);
@@ -33,13 +33,17 @@ pub fn write_study_report(laboratory: &Laboratory, outcome: &Outcome) -> Result<
     write(page, &laboratory.folder().join("report.html"))
 }
 
-fn finding(study: &StudyFile, outcome: &Outcome) -> Section {
-    let section = Section::new("Verdict").prose(format!("Claimed by {}.", study.source));
-    let Some(decision) = &outcome.decision else {
-        return section.prose(format!("{} No verdict yet: runs are missing.", study.claim));
+fn findings(study: &StudyFile, outcome: &Outcome) -> Section {
+    let section = Section::new("Verdicts").prose(format!("Claimed by {}.", study.source));
+    outcome.claims.iter().fold(section, |section, claim| finding(study, section, claim))
+}
+
+fn finding(study: &StudyFile, section: Section, ClaimOutcome { claim, decision }: &ClaimOutcome) -> Section {
+    let Some(decision) = decision else {
+        return section.prose(format!("{} No verdict yet: runs are missing.", claim.says));
     };
-    let measured = decision.measured.map_or_else(|| "nothing".to_owned(), |m| difference_text(study, m.mean));
-    let mut finding = Finding::new(&study.claim, measured, decision.verdict).reason(&decision.reason);
+    let measured = decision.measured.map_or_else(|| "nothing".to_owned(), |m| difference_text(study, claim, m.mean));
+    let mut finding = Finding::new(&claim.says, measured, decision.verdict).reason(&decision.reason);
     if let Some(measured) = decision.measured {
         let (low, high) = (significant(measured.low(), 3), significant(measured.high(), 3));
         let percent = 100.0 * study.rule.confidence;
@@ -48,17 +52,24 @@ fn finding(study: &StudyFile, outcome: &Outcome) -> Section {
     section.finding(finding)
 }
 
-fn difference_text(study: &StudyFile, mean: f64) -> String {
-    let rule = &study.rule;
-    format!("{} in {}, {} against {}, paired by seed", significant(mean, 3), rule.quantity, rule.better, rule.than)
+fn difference_text(study: &StudyFile, claim: &Claim, mean: f64) -> String {
+    format!("{} in {}, {} against {}, paired by seed", significant(mean, 3), study.rule.quantity, claim.better, claim.than)
 }
 
-fn differences(study: &StudyFile, decision: &Decision) -> Section {
-    let rule = &study.rule;
-    let label = format!("{} − {}", rule.better, rule.than);
-    let mut chart = RowChart::new(Axis::new(format!("difference in {}", rule.quantity))).threshold("threshold", rule.threshold);
-    if let Some(measured) = decision.measured {
+fn differences(study: &StudyFile, outcome: &Outcome) -> Section {
+    let mut chart = RowChart::new(Axis::new(format!("difference in {}", study.rule.quantity)));
+    // One line for the threshold, where all claims have the same.
+    if let [first, rest @ ..] = &study.claims[..]
+        && rest.iter().all(|claim| claim.threshold == first.threshold)
+    {
+        chart = chart.threshold("threshold", first.threshold);
+    }
+    for ClaimOutcome { claim, decision } in &outcome.claims {
+        let Some((decision, measured)) = decision.as_ref().and_then(|decision| Some((decision, decision.measured?))) else {
+            continue;
+        };
         let interval = Interval::spanning(measured.low(), measured.high());
+        let label = format!("{} − {}", claim.better, claim.than);
         chart = chart.row(Row::new(label, measured.mean, interval).values(decision.differences.iter().copied()));
     }
     let caption = "Dot and bar: the mean over seeds and its interval. Small dots: the single seeds.";

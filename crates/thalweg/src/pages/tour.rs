@@ -11,7 +11,7 @@ use thalweg_report::{Axis, Cell, Column, Figure, Line, NumberFormat, Page, Secti
 use crate::compose::{Training, TrainingConfig};
 use crate::pages::series::{band, over_steps};
 use crate::pages::{drawing, write};
-use crate::study::{Laboratory, MeanInterval, mean_interval};
+use crate::study::{Laboratory, MeanInterval, STUDY, mean_interval};
 use crate::tour::{ARMS, EPSILON};
 
 /// The figures of all methods.
@@ -99,7 +99,7 @@ fn method(laboratory: &Laboratory, mechanism: &str, what: &str) -> Result<(Metho
         curves.push(over_steps(&laboratory.events(cell)?, "test.accuracy"));
         let config = TrainingConfig::parse(&cell.config.to_string(), &cell.id)?;
         let training = Training::prepare(&config, &NoiseKey::insecure(0))?;
-        plan = training.privacy;
+        plan = training.privacy.map(|plan| plan.summary());
         data = training.data;
     }
     let test_accuracy: Vec<f64> = curves.iter().filter_map(|curve| curve.last().map(|(_, value)| *value)).collect();
@@ -152,5 +152,5 @@ pub fn write_tour_report(laboratory: &Laboratory, figures: &TourFigures) -> Resu
 }
 
 fn study_text(laboratory: &Laboratory) -> String {
-    std::fs::read_to_string(laboratory.folder().join("study.toml")).unwrap_or_default()
+    std::fs::read_to_string(laboratory.folder().join(STUDY)).unwrap_or_default()
 }

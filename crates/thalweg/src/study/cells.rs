@@ -56,7 +56,7 @@ impl FromStr for Shard {
 const SEED_KEYS: [&str; 2] = ["training.seed", "privacy.insecure_seed"];
 
 impl StudyFile {
-    /// All cells, in a fixed order.
+    /// All cells, in a fixed order. Of those of a deciding seed only one for each setting is run, with the value that tuning chose.
     ///
     /// # Errors
     /// [`Error::Input`] when a dotted key leads through something that is no table.
@@ -69,9 +69,9 @@ impl StudyFile {
             None => vec![None],
         };
         let tuning_seeds = self.tuning.iter().flat_map(|tuning| &tuning.seeds);
-        let seeds: Vec<u64> = self.seeds.iter().chain(tuning_seeds).copied().collect();
+        let seeds: Vec<u64> = tuning_seeds.chain(&self.seeds).copied().collect();
         let mut cells = Vec::new();
-        // Seed by seed, so that an interrupted study has whole seeds first.
+        // The tuning seeds first; seed by seed, so that an interrupted study has whole seeds.
         for &seed in &seeds {
             for setting in &self.settings {
                 for (value, tuned) in tuned.iter().enumerate() {
@@ -80,6 +80,11 @@ impl StudyFile {
             }
         }
         Ok(cells)
+    }
+
+    /// Whether runs of that seed choose the tuned values.
+    pub(crate) fn tunes(&self, seed: u64) -> bool {
+        self.tuning.as_ref().is_some_and(|tuning| tuning.seeds.contains(&seed))
     }
 
     fn cell(&self, setting: &str, change: &Table, value: usize, tuned: Option<&Value>, seed: u64) -> Result<Cell> {
@@ -122,16 +127,17 @@ mod tests {
     const STUDY: &str = r#"
         name = "s"
         title = "t"
-        claim = "c"
         source = "x"
         seeds = [1, 2]
         [rule]
         quantity = "test.accuracy"
+        confidence = 0.95
+        least_seeds = 2
+        [[claim]]
+        says = "c"
         better = "a"
         than = "b"
         threshold = 0.0
-        confidence = 0.95
-        least_seeds = 2
         [tuning]
         key = "training.rate"
         values = [0.5, 1.0]
@@ -171,7 +177,8 @@ mod tests {
             ("confidence = 0.95", "confidence = 95", "confidence"),
             ("threshold = 0.0", "threshold = nan", "threshold"),
             ("least_seeds = 2", "least_seeds = 1", "least_seeds"),
-            ("claim = \"c\"", "claims = \"c\"", "claims"),
+            ("says = \"c\"", "said = \"c\"", "said"),
+            ("[[claim]]", "[[claims]]", "claims"),
         ] {
             let error = StudyFile::parse(&STUDY.replacen(from, to, 1), "s.toml").unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("s.toml"), "{error}");

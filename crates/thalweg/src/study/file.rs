@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use thalweg_descent::{Error, Result};
 
-use crate::study::Rule;
+use crate::study::{Claim, Rule};
 
 /// A study as its file describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,15 +15,16 @@ pub struct StudyFile {
     pub name: String,
     /// A headline.
     pub title: String,
-    /// The claim, in a sentence.
-    pub claim: String,
     /// Who claims it.
     pub source: String,
     /// Why it cannot be tested on this kind of machine; then there are no cells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_testable_here: Option<String>,
-    /// How the verdict is reached.
+    /// How verdicts are reached.
     pub rule: Rule,
+    /// What is claimed.
+    #[serde(default, rename = "claim")]
+    pub claims: Vec<Claim>,
     /// The seeds that decide.
     #[serde(default)]
     pub seeds: Vec<u64>,
@@ -85,13 +86,17 @@ impl StudyFile {
 
     fn validate(&self) -> Result<(), String> {
         self.rule.validate()?;
+        if self.claims.is_empty() {
+            return Err("there is no [[claim]]; a study puts at least one to the test".to_owned());
+        }
+        self.claims.iter().try_for_each(Claim::validate)?;
         if self.not_testable_here.is_some() {
             return Ok(());
         }
-        for name in [&self.rule.better, &self.rule.than] {
+        for name in self.claims.iter().flat_map(|claim| [&claim.better, &claim.than]) {
             if !self.settings.iter().any(|setting| setting.name == *name) {
                 let names: Vec<&str> = self.settings.iter().map(|setting| setting.name.as_str()).collect();
-                return Err(format!("rule: there is no setting {name:?}; there are {names:?}"));
+                return Err(format!("claim: there is no setting {name:?}; there are {names:?}"));
             }
         }
         if self.seeds.is_empty() {

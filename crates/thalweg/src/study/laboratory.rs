@@ -7,10 +7,11 @@ use thalweg_descent::store::{Controls, RunStore, StoreError, read_events, write_
 use thalweg_descent::{Error, Record, Result};
 
 use crate::compose::{Job, TrainingConfig};
+use crate::study::outcome::needed;
 use crate::study::{Cell, Outcome, Shard, StudyFile};
 
-/// The study as it was when its first cell ran.
-const FIXED: &str = "study.toml";
+/// The study as it was fixed when its first cell ran, in the laboratory's folder.
+pub const STUDY: &str = "study.toml";
 
 /// A study and its folder.
 pub struct Laboratory {
@@ -51,7 +52,7 @@ impl Laboratory {
             cell_config(cell)?.validate()?;
         }
         std::fs::create_dir_all(folder).map_err(|source| StoreError::Io { doing: "create", path: folder.to_owned(), source })?;
-        fix(&folder.join(FIXED), text)?;
+        fix(&folder.join(STUDY), text)?;
         Ok(Self { study, cells, folder: folder.to_owned(), runs: RunStore::at(folder.join("cells")) })
     }
 
@@ -65,23 +66,21 @@ impl Laboratory {
         &self.folder
     }
 
-    /// The number of cells.
-    pub fn cells(&self) -> usize {
-        self.cells.len()
-    }
-
-    /// Works on the shard's cells that are not finished.
+    /// Works on the shard's cells that are not finished: first on those that tune, then on those that decide with what was tuned.
     ///
     /// # Errors
     /// Those of a cell's run.
     pub fn work(&self, shard: Shard, stop: &AtomicBool, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Worked> {
-        let mine: Vec<&Cell> =
-            self.cells.iter().enumerate().filter(|(place, _)| shard.has(*place)).map(|(_, cell)| cell).collect();
-        for (finished, cell) in mine.iter().enumerate() {
-            progress(Progress { cell: &cell.id, finished, cells: mine.len() });
-            self.work_on(cell, stop)?;
-            if stop.load(Ordering::Relaxed) {
-                return Ok(Worked::Stopped);
+        for _stage in 0..2 {
+            // After the first stage more cells are needed: the deciding ones of what is tuned.
+            let needed = needed(&self.study, &self.cells, &self.values()?);
+            let mine: Vec<&Cell> = needed.iter().filter(|place| shard.has(**place)).map(|place| &self.cells[*place]).collect();
+            for (finished, cell) in mine.iter().enumerate() {
+                progress(Progress { cell: &cell.id, finished, cells: mine.len() });
+                self.work_on(cell, stop)?;
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(Worked::Stopped);
+                }
             }
         }
         Ok(Worked::Through)
@@ -109,11 +108,12 @@ impl Laboratory {
     /// # Errors
     /// When a finished run lacks the rule's quantity, or cannot be read.
     pub fn outcome(&self) -> Result<Outcome> {
-        let mut values = Vec::new();
-        for cell in &self.cells {
-            values.push(self.value(cell)?);
-        }
-        Ok(Outcome::of(&self.study, &self.cells, &values))
+        Ok(Outcome::of(&self.study, &self.cells, &self.values()?))
+    }
+
+    /// Each cell's value; `None` where it is not finished.
+    fn values(&self) -> Result<Vec<Option<f64>>> {
+        self.cells.iter().map(|cell| self.value(cell)).collect()
     }
 
     /// The last value of the rule's quantity in a finished cell.

@@ -4,15 +4,13 @@ use serde::Serialize;
 use thalweg_report::Verdict;
 
 use crate::study::rule::Direction;
-use crate::study::{Cell, Decision, MeanInterval, StudyFile, mean_interval};
+use crate::study::{Cell, Claim, Decision, MeanInterval, StudyFile, mean_interval};
 
 /// Claimed, measured, interval, verdict.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
     /// The study's name.
     pub study: String,
-    /// The claim.
-    pub claimed: String,
     /// Who claims it.
     pub source: String,
     /// Cells finished.
@@ -21,6 +19,16 @@ pub struct Outcome {
     pub cells: usize,
     /// Each setting by itself.
     pub settings: Vec<SettingOutcome>,
+    /// Each claim.
+    pub claims: Vec<ClaimOutcome>,
+}
+
+/// A claim, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClaimOutcome {
+    /// The claim.
+    #[serde(flatten)]
+    pub claim: Claim,
     /// The verdict and the numbers behind it; `None` while cells are missing.
     pub decision: Option<Decision>,
 }
@@ -41,57 +49,72 @@ pub struct SettingOutcome {
 impl Outcome {
     /// From each cell's value, `None` where it is not finished.
     pub(crate) fn of(study: &StudyFile, cells: &[Cell], values: &[Option<f64>]) -> Self {
-        let finished = values.iter().flatten().count();
+        let seeds = study.seeds.len() + study.tuning.as_ref().map_or(0, |tuning| tuning.seeds.len() * tuning.values.len());
+        let needed = needed(study, cells, values);
+        let finished = needed.iter().filter(|place| values[**place].is_some()).count();
+        let count = if study.not_testable_here.is_some() { 0 } else { seeds * study.settings.len() };
         let settings: Vec<SettingOutcome> =
             study.settings.iter().map(|setting| setting_outcome(study, &setting.name, cells, values)).collect();
-        let decision = match &study.not_testable_here {
+        let decide = |claim: &Claim| match &study.not_testable_here {
             Some(reason) => Some(Decision {
                 verdict: Verdict::NotTestableHere,
                 measured: None,
                 differences: Vec::new(),
                 reason: reason.clone(),
             }),
-            None => (finished == cells.len()).then(|| decide(study, &settings)),
+            None => (finished == count).then(|| decide(study, claim, &settings)),
         };
-        Self {
-            study: study.name.clone(),
-            claimed: study.claim.clone(),
-            source: study.source.clone(),
-            finished,
-            cells: cells.len(),
-            settings,
-            decision,
-        }
+        let claims = study.claims.iter().map(|claim| ClaimOutcome { claim: claim.clone(), decision: decide(claim) }).collect();
+        Self { study: study.name.clone(), source: study.source.clone(), finished, cells: count, settings, claims }
     }
 }
 
-fn decide(study: &StudyFile, settings: &[SettingOutcome]) -> Decision {
+fn decide(study: &StudyFile, claim: &Claim, settings: &[SettingOutcome]) -> Decision {
     let values = |name: &str| {
         let found = settings.iter().find(|setting| setting.name == name);
         found.map(|setting| setting.values.clone()).unwrap_or_default()
     };
-    study.rule.decide(&values(&study.rule.better), &values(&study.rule.than))
+    study.rule.decide(claim.threshold, &values(&claim.better), &values(&claim.than))
+}
+
+/// The places of the cells that count: those that tune, and those that decide with the value that tuning chose. The deciding cells
+/// of a setting that is still to be tuned are not among them.
+pub(crate) fn needed(study: &StudyFile, cells: &[Cell], values: &[Option<f64>]) -> Vec<usize> {
+    let chosen: Vec<Option<usize>> = study
+        .settings
+        .iter()
+        .map(|setting| tuned(study, &|value, seed| value_at(&setting.name, value, seed, cells, values)))
+        .collect();
+    let counts = |cell: &Cell| {
+        let setting = study.settings.iter().position(|setting| setting.name == cell.setting);
+        study.tunes(cell.seed) || setting.is_some_and(|setting| chosen[setting] == Some(cell.value))
+    };
+    (0..cells.len()).filter(|place| counts(&cells[*place])).collect()
+}
+
+fn value_at(setting: &str, value: usize, seed: u64, cells: &[Cell], values: &[Option<f64>]) -> Option<f64> {
+    let place = cells.iter().position(|cell| cell.setting == setting && cell.value == value && cell.seed == seed)?;
+    values[place]
 }
 
 fn setting_outcome(study: &StudyFile, name: &str, cells: &[Cell], values: &[Option<f64>]) -> SettingOutcome {
-    let value_of = |chosen: usize, seed: u64| {
-        let place = cells.iter().position(|cell| cell.setting == name && cell.value == chosen && cell.seed == seed);
-        place.and_then(|place| values[place])
-    };
+    let value_of = |value: usize, seed: u64| value_at(name, value, seed, cells, values);
     let chosen = tuned(study, &value_of);
-    let values: Vec<f64> = study.seeds.iter().filter_map(|&seed| value_of(chosen, seed)).collect();
+    let values: Vec<f64> =
+        chosen.map(|chosen| study.seeds.iter().filter_map(|&seed| value_of(chosen, seed)).collect()).unwrap_or_default();
     SettingOutcome {
         name: name.to_owned(),
-        tuned: study.tuning.as_ref().map(|tuning| format!("{} = {}", tuning.key, tuning.values[chosen])),
+        tuned: study.tuning.as_ref().zip(chosen).map(|(tuning, chosen)| format!("{} = {}", tuning.key, tuning.values[chosen])),
         mean: mean_interval(&values, study.rule.confidence),
         values,
     }
 }
 
-/// The number of the value with the best mean over the tuning seeds; the first of equals.
-fn tuned(study: &StudyFile, value_of: &dyn Fn(usize, u64) -> Option<f64>) -> usize {
-    let Some(tuning) = &study.tuning else { return 0 };
+/// The number of the value with the best mean over the tuning seeds, the first of equals; `None` while a tuning run is missing.
+fn tuned(study: &StudyFile, value_of: &dyn Fn(usize, u64) -> Option<f64>) -> Option<usize> {
+    let Some(tuning) = &study.tuning else { return Some(0) };
     let sign = Direction::sign(study.rule.direction);
-    let score = |value: usize| -> f64 { tuning.seeds.iter().filter_map(|&seed| value_of(value, seed)).sum::<f64>() * sign };
-    (1..tuning.values.len()).fold(0, |best, value| if score(value) > score(best) { value } else { best })
+    let score = |value: usize| tuning.seeds.iter().map(|&seed| value_of(value, seed)).sum::<Option<f64>>().map(|sum| sum * sign);
+    let scores = (0..tuning.values.len()).map(score).collect::<Option<Vec<f64>>>()?;
+    Some((1..scores.len()).fold(0, |best, value| if scores[value] > scores[best] { value } else { best }))
 }

@@ -4,28 +4,50 @@ use serde::{Deserialize, Serialize};
 
 use crate::study::{MeanInterval, Verdict, mean_interval};
 
-/// The claim as an inequality: the mean over seeds of `quantity(better) - quantity(than)`, paired by seed, is above `threshold`.
+/// How the claims of a study are decided.
 ///
-/// With the interval of that mean at `confidence`: *holds* when it lies above the threshold, *does not hold* when it lies below,
-/// *inconclusive* when it covers the threshold or there are fewer than `least_seeds` seeds.
+/// A [`Claim`] is an inequality: the mean over seeds of `quantity(better) - quantity(than)`, paired by seed, is above a threshold.
+/// With the interval of that mean at `confidence` it *holds* when the interval lies above the threshold, *does not hold* when it lies
+/// below, and is *inconclusive* when the interval covers the threshold or there are fewer than `least_seeds` seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// A number of the event log; its last value counts.
     pub quantity: String,
-    /// The setting that is claimed to be better.
-    pub better: String,
-    /// The setting it is compared with.
-    pub than: String,
     /// Whether more of the quantity is better, as for an accuracy, or less, as for a loss.
     #[serde(default)]
     pub direction: Direction,
-    /// The difference that must be exceeded.
-    pub threshold: f64,
     /// In (0, 1), such as 0.95.
     pub confidence: f64,
     /// No verdict but *inconclusive* with fewer.
     pub least_seeds: usize,
+}
+
+/// That one setting is better than another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// The claim, in a sentence.
+    pub says: String,
+    /// The setting that is claimed to be better.
+    pub better: String,
+    /// The setting it is compared with.
+    pub than: String,
+    /// The difference that must be exceeded.
+    #[serde(default)]
+    pub threshold: f64,
+}
+
+impl Claim {
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        if !self.threshold.is_finite() {
+            return Err(format!("claim.threshold = {}; it must be a number", self.threshold));
+        }
+        if self.better == self.than {
+            return Err(format!("claim: {:?} is compared with itself", self.better));
+        }
+        Ok(())
+    }
 }
 
 /// Which way is better.
@@ -72,20 +94,14 @@ impl Rule {
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
             return Err(format!("rule.confidence = {}; it must be above 0 and below 1, such as 0.95", self.confidence));
         }
-        if !self.threshold.is_finite() {
-            return Err(format!("rule.threshold = {}; it must be a number", self.threshold));
-        }
         if self.least_seeds < 2 {
             return Err(format!("rule.least_seeds = {}; an interval needs at least 2", self.least_seeds));
-        }
-        if self.better == self.than {
-            return Err(format!("rule: {:?} is compared with itself", self.better));
         }
         Ok(())
     }
 
     /// Decides on values paired by seed.
-    pub fn decide(&self, better: &[f64], than: &[f64]) -> Decision {
+    pub fn decide(&self, threshold: f64, better: &[f64], than: &[f64]) -> Decision {
         let sign = self.direction.sign();
         let differences: Vec<f64> = better.iter().zip(than).map(|(a, b)| sign * (a - b)).collect();
         let measured = mean_interval(&differences, self.confidence);
@@ -95,7 +111,6 @@ impl Rule {
             return decided(Verdict::Inconclusive, format!("{seeds} seeds, but the rule asks for at least {}", self.least_seeds));
         };
         let percent = 100.0 * self.confidence;
-        let threshold = self.threshold;
         if interval.low() > threshold {
             decided(Verdict::Holds, format!("the {percent} % interval lies above {threshold}"))
         } else if interval.high() < threshold {
@@ -111,15 +126,14 @@ mod tests {
     use super::*;
 
     fn rule(direction: Direction) -> Rule {
-        let (better, than) = ("a".to_owned(), "b".to_owned());
-        Rule { quantity: "q".to_owned(), better, than, direction, threshold: 0.0, confidence: 0.95, least_seeds: 4 }
+        Rule { quantity: "q".to_owned(), direction, confidence: 0.95, least_seeds: 4 }
     }
 
     #[track_caller]
     fn check(differences: &[f64], verdict: Verdict) {
         let zeros = vec![0.0; differences.len()];
-        assert_eq!(rule(Direction::MoreIsBetter).decide(differences, &zeros).verdict, verdict, "{differences:?}");
-        assert_eq!(rule(Direction::LessIsBetter).decide(&zeros, differences).verdict, verdict, "{differences:?}");
+        assert_eq!(rule(Direction::MoreIsBetter).decide(0.0, differences, &zeros).verdict, verdict, "{differences:?}");
+        assert_eq!(rule(Direction::LessIsBetter).decide(0.0, &zeros, differences).verdict, verdict, "{differences:?}");
     }
 
     #[test]

@@ -1,0 +1,263 @@
+//! `thalweg private train`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use thalweg::compose::{Job, NetworkChoice, Optimiser, PLAIN, Sampling, Summary, TrainingConfig};
+use thalweg::descent::store::{Controls, Run};
+use thalweg::descent::{Record, Result, Schedule};
+use thalweg::nn::Mirror;
+use thalweg::pages;
+
+use crate::cli::console::Console;
+use crate::cli::schedule::schedule;
+use crate::cli::{Common, stop, store_and_name};
+
+/// A configuration file, and what the command line changes in it. What neither names has its default.
+#[derive(Args)]
+#[command(after_help = TRAIN_EXAMPLES)]
+pub(crate) struct Train {
+    /// A configuration to start from, in the form of a run's config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// The bound epsilon of the guarantee [default: 8]
+    #[arg(long, value_name = "X", help_heading = "Privacy", allow_negative_numbers = true)]
+    epsilon: Option<f64>,
+    /// The bound delta of the guarantee [default: 1e-5]
+    #[arg(long, value_name = "X", help_heading = "Privacy", allow_negative_numbers = true)]
+    delta: Option<f64>,
+    /// The noise: identity (DP-SGD), prefix-root, lr-root, bsr, bisr, ..., or none for plain training [default: lr-root]
+    #[arg(long, value_name = "NAME", help_heading = "Privacy")]
+    mechanism: Option<String>,
+    /// The bandwidth, for the mechanisms that have one
+    #[arg(long, value_name = "P", help_heading = "Privacy")]
+    bands: Option<usize>,
+    /// The largest norm of one example's gradient [default: 1]
+    #[arg(long, value_name = "NORM", help_heading = "Privacy", allow_negative_numbers = true)]
+    clip: Option<f64>,
+    /// Make the noise repeatable, for tests: the run is then NOT private
+    #[arg(long, value_name = "N", help_heading = "Privacy")]
+    insecure_seed: Option<u64>,
+
+    /// A data set of `thalweg data list` [default: digits]
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    data: Option<String>,
+    /// At most so many training examples
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    limit: Option<usize>,
+    /// The network: mlp, cnn or resnet for images, bag or transformer for texts [default: mlp]
+    #[arg(long, alias = "network", value_name = "KIND", help_heading = "Training")]
+    model: Option<String>,
+    /// Widths of an mlp's hidden layers, channels of a cnn's or resnet's blocks, or the width of a word's vector, as 64,64
+    #[arg(long, value_name = "N,..", value_delimiter = ',', help_heading = "Training")]
+    widths: Option<Vec<usize>>,
+    /// Passes over the data [default: 10]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    epochs: Option<u64>,
+    /// Examples a step [default: 64]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    batch: Option<usize>,
+    /// Random views of each image, whose mean gradient is the example's [default: 1]
+    #[arg(long, value_name = "K", help_heading = "Training")]
+    views: Option<usize>,
+    /// A view is moved by up to so many pixels [default: 0]
+    #[arg(long, value_name = "PIXELS", help_heading = "Training")]
+    shift: Option<usize>,
+    /// Half of the views are seen in a mirror
+    #[arg(long, help_heading = "Training")]
+    mirror: bool,
+    /// Keep and evaluate a moving average of the parameters with that decay, such as 0.99
+    #[arg(long, value_name = "DECAY", help_heading = "Training", allow_negative_numbers = true)]
+    ema: Option<f64>,
+    /// How batches are drawn [default: fixed-order]
+    #[arg(long, value_name = "HOW", help_heading = "Training")]
+    sampling: Option<SamplingKind>,
+    /// Differentiate at most so many examples at once
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    micro_batch: Option<usize>,
+    /// The learning rate at the start [default: 1]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    rate: Option<f64>,
+    /// Its course: constant, exponential:END, linear:END, cosine:END, polynomial:END, step:DROPS:END, warmup:STEPS+REST
+    /// file:PATH of rates [default: exponential:0.1]
+    #[arg(long, value_name = "SCHEDULE", help_heading = "Training", value_parser = schedule)]
+    schedule: Option<Schedule>,
+    /// How the parameters move [default: sgd]
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    optimiser: Option<OptimiserKind>,
+    /// Momentum of SGD [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    momentum: Option<f64>,
+    /// Decoupled weight decay [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    weight_decay: Option<f64>,
+    /// Evaluate on the test examples after every so many steps [default: 50]
+    #[arg(long, value_name = "STEPS", help_heading = "Training")]
+    evaluate_every: Option<u64>,
+    /// Save a checkpoint after every so many steps [default: 100]
+    #[arg(long, value_name = "STEPS", help_heading = "Training")]
+    checkpoint_every: Option<u64>,
+}
+
+const TRAIN_EXAMPLES: &str = "Examples:
+  thalweg private train --epsilon 4 --epochs 20
+  thalweg private train --mechanism identity --sampling poisson --batch 128 --epsilon 2
+  thalweg private train --mechanism none --seed 3            plain training, to compare with
+  thalweg private train --config runs/private-1/config.toml --epsilon 1";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SamplingKind {
+    FixedOrder,
+    Poisson,
+    Shuffled,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OptimiserKind {
+    Sgd,
+    Adamw,
+}
+
+impl Train {
+    pub(super) fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
+        let text = self.config(common)?.to_toml()?;
+        let job = Job::from_config(&text, "the configuration")?;
+        // Everything that can be wrong with the input is found before a folder is made.
+        let steps = job.check()?;
+        let run = match &common.out {
+            Some(folder) => {
+                let (store, name) = store_and_name(folder)?;
+                store.create_named(&name, &text)?
+            }
+            None => common.store().create("private", &text)?,
+        };
+        drive(&run, &job, steps, console)
+    }
+
+    fn config(self, common: &Common) -> Result<TrainingConfig> {
+        let mut config = match &self.config {
+            Some(path) => TrainingConfig::read(path)?,
+            None => TrainingConfig::default(),
+        };
+        config.network = self.network(config.network)?;
+        let training = &mut config.training;
+        replace(&mut training.epochs, self.epochs);
+        replace(&mut training.batch, self.batch);
+        replace(&mut training.rate, self.rate);
+        replace(&mut training.schedule, self.schedule);
+        replace(&mut training.momentum, self.momentum);
+        replace(&mut training.weight_decay, self.weight_decay);
+        replace(&mut training.seed, common.seed);
+        replace(&mut training.sampling, self.sampling.map(Into::into));
+        replace(&mut training.optimiser, self.optimiser.map(Into::into));
+        replace(&mut training.views, self.views);
+        replace(&mut training.augmentation.shift, self.shift);
+        replace(&mut training.augmentation.mirror, self.mirror.then_some(Mirror::Half));
+        training.ema = self.ema.or(training.ema);
+        training.micro_batch = self.micro_batch.or(training.micro_batch);
+        let privacy = &mut config.privacy;
+        replace(&mut privacy.epsilon, self.epsilon);
+        replace(&mut privacy.delta, self.delta);
+        replace(&mut privacy.clip, self.clip);
+        replace(&mut privacy.mechanism, self.mechanism);
+        privacy.bands = self.bands.or(privacy.bands);
+        privacy.insecure_seed = self.insecure_seed.or(privacy.insecure_seed);
+        replace(&mut config.data.name, self.data);
+        config.data.limit = self.limit.or(config.data.limit);
+        replace(&mut config.record.evaluate_every, self.evaluate_every);
+        replace(&mut config.record.checkpoint_every, self.checkpoint_every);
+        replace(&mut config.machine.device, common.device.clone());
+        replace(&mut config.machine.threads, common.threads.map(Into::into));
+        Ok(config)
+    }
+
+    fn network(&self, configured: NetworkChoice) -> Result<NetworkChoice> {
+        let network = match &self.model {
+            Some(kind) if kind != configured.name() => NetworkChoice::of_kind(kind)?,
+            _ => configured,
+        };
+        match &self.widths {
+            Some(widths) => network.with_widths(widths.clone()),
+            None => Ok(network),
+        }
+    }
+}
+
+fn replace<T>(field: &mut T, given: Option<T>) {
+    if let Some(value) = given {
+        *field = value;
+    }
+}
+
+impl From<SamplingKind> for Sampling {
+    fn from(kind: SamplingKind) -> Self {
+        match kind {
+            SamplingKind::FixedOrder => Self::FixedOrder,
+            SamplingKind::Poisson => Self::Poisson,
+            SamplingKind::Shuffled => Self::Shuffled,
+        }
+    }
+}
+
+impl From<OptimiserKind> for Optimiser {
+    fn from(kind: OptimiserKind) -> Self {
+        match kind {
+            OptimiserKind::Sgd => Self::Sgd,
+            OptimiserKind::Adamw => Self::Adamw,
+        }
+    }
+}
+
+/// Drives a run to its end or until Ctrl-C, draws its report and prints what came of it.
+pub(crate) fn drive(run: &Run, job: &Job, steps: u64, console: &Console) -> Result<ExitCode> {
+    let stop = stop::on_ctrl_c()?;
+    let bar = console.progress(steps);
+    bar.set_message(run.id().to_owned());
+    let mut progress = |record: &Record| {
+        bar.set_position(record.number("step").map_or(0, |step| step as u64 + 1));
+    };
+    let every = job.config().record.checkpoint_every;
+    let driven = job.drive(run, &mut Controls { checkpoint_every: every, stop, progress: &mut progress });
+    bar.finish_and_clear();
+    let summary = driven?;
+    let report = pages::write_run_report(run.folder())?;
+    console.result(&summary, &describe(&summary, run, &report))?;
+    if summary.status == "finished" {
+        return Ok(ExitCode::SUCCESS);
+    }
+    console.note(&format!(
+        "stopped after step {} of {}; go on with:  thalweg {}",
+        summary.steps,
+        summary.steps_planned,
+        resume_call(run)
+    ));
+    Ok(ExitCode::FAILURE)
+}
+
+/// The command that resumes a run, with its store where that is not the default.
+fn resume_call(run: &Run) -> String {
+    let root = run.folder().parent().unwrap_or(run.folder());
+    if root == std::path::Path::new("runs") {
+        return format!("runs resume {}", run.id());
+    }
+    format!("runs resume {} --runs {}", run.id(), root.display())
+}
+
+fn describe(summary: &Summary, run: &Run, report: &std::path::Path) -> String {
+    let mut lines = vec![format!("{}  {} after {} steps", summary.run, summary.status, summary.steps)];
+    if let Some(accuracy) = summary.test_accuracy {
+        lines.push(format!("test accuracy  {:.2} %", 100.0 * accuracy));
+    }
+    match &summary.privacy {
+        None => lines.push(format!("privacy        none (mechanism {PLAIN})")),
+        Some(privacy) if summary.private => {
+            lines.push(format!("privacy        ({}, {})-DP by {}", privacy.epsilon, privacy.delta, privacy.mechanism));
+        }
+        Some(_) => lines.push("privacy        NONE: the noise comes from an insecure seed that anybody can repeat".to_owned()),
+    }
+    lines.push(format!("report         {}", report.display()));
+    lines.push(format!("folder         {}", run.folder().display()));
+    lines.join("\n")
+}
