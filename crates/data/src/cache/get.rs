@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::lock::{Lock, forget_dead_holder};
+use super::lock::{Lock, of_dead_holder};
 use super::manifest::{FileState, Manifest};
 use super::place::{PackedState, Place, publish, set_aside};
 use super::{Cache, copy};
@@ -107,7 +107,7 @@ impl Cache {
         let options = GetOptions { network: allowed_network(options.network), ..*options };
         let job = Job { cache: self, entry, files, place: Place::of(&self.root, entry), options };
         if let Some(got) = job.ready() {
-            forget_dead_holder(&self.root, name);
+            job.tidy_after_a_kill();
             return Ok(got);
         }
         job.check_that_something_can_be_done()?;
@@ -129,7 +129,7 @@ impl Cache {
         let is_folder = std::fs::metadata(source).map_err(DataError::unreadable(source))?.is_dir();
         let job = Job { cache: self, entry, files, place: Place::of(&self.root, entry), options: *options };
         if let Some(got) = job.ready() {
-            forget_dead_holder(&self.root, name);
+            job.tidy_after_a_kill();
             return Ok(got);
         }
         job.place.create()?;
@@ -297,11 +297,23 @@ impl Job<'_> {
             modified: state.modified,
         };
         self.place.write_manifest(&manifest)?;
+        self.tidy();
+        Ok(self.got(manifest, outcome))
+    }
+
+    /// What can be removed once the manifest is written.
+    fn tidy(&self) {
         if self.options.archive == KeepArchive::No {
             let _ = std::fs::remove_file(self.place.archive());
         }
         self.place.sweep();
-        Ok(self.got(manifest, outcome))
+    }
+
+    /// Does what a process still had to do that was killed when its set was ready.
+    fn tidy_after_a_kill(&self) {
+        if let Some(_lock) = of_dead_holder(&self.cache.root, self.entry.name) {
+            self.tidy();
+        }
     }
 
     fn got(&self, manifest: Manifest, outcome: Outcome) -> Got {

@@ -61,13 +61,11 @@ impl Lock {
     }
 }
 
-/// Removes the note of a process that was killed when its work was done but for that. Only a look where there is no note: a set
-/// that is ready needs no lock.
-pub(super) fn forget_dead_holder(root: &Path, name: &str) {
-    if root.join("locks").join(format!("{name}.holder.json")).exists() {
-        // Taken and given back, where nobody alive has it; where somebody has, the note is right.
-        drop(Lock::acquire(root, name, Duration::ZERO));
-    }
+/// The lock, where the process that held it last was killed. Only a look where there is no note: a set that is ready needs no lock.
+pub(super) fn of_dead_holder(root: &Path, name: &str) -> Option<Lock> {
+    let is_noted = root.join("locks").join(format!("{name}.holder.json")).exists();
+    // Where somebody alive has it, the note is right.
+    is_noted.then(|| Lock::acquire(root, name, Duration::ZERO).ok()).flatten()
 }
 
 impl Drop for Lock {
@@ -131,11 +129,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let note = root.path().join("locks/imdb.holder.json");
         let held = Lock::acquire(root.path(), "imdb", Duration::ZERO).unwrap();
-        forget_dead_holder(root.path(), "imdb");
-        assert!(note.exists());
+        assert!(of_dead_holder(root.path(), "imdb").is_none() && note.exists());
         drop(held);
+        assert!(of_dead_holder(root.path(), "imdb").is_none());
         Holder { pid: u32::MAX, host: platform::host(), since: 0 }.write(&note);
-        forget_dead_holder(root.path(), "imdb");
+        drop(of_dead_holder(root.path(), "imdb").unwrap());
         assert!(!note.exists());
     }
 }
