@@ -5,6 +5,7 @@
 //! folder are refused all the same: an archive that holds one was not made in good faith.
 
 mod ar;
+mod rationed;
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -15,6 +16,7 @@ use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 
 use crate::error::{DataError, Result};
+use rationed::Rationed;
 
 /// What a member of an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,25 +44,39 @@ pub(crate) struct Member<'a> {
 /// # Errors
 /// [`DataError::Malformed`] for something that is no archive or a damaged one, [`DataError::UnsafeMember`], and those of `visit`.
 pub(crate) fn visit(path: &Path, visit: &mut dyn FnMut(Member<'_>) -> Result<()>) -> Result<()> {
-    let archive = path.display().to_string();
-    let file = File::open(path).map_err(DataError::unreadable(path))?;
-    let mut reader = BufReader::with_capacity(1 << 16, file);
-    let magic = first_bytes(&mut reader).map_err(DataError::unreadable(path))?;
-    let visitor = Visitor { archive: &archive, visit };
+    visit_stream(File::open(path).map_err(DataError::unreadable(path))?, &path.display().to_string(), visit)
+}
+
+/// As [`visit`], from an open archive; `archive` names it in errors.
+pub(crate) fn visit_stream(
+    stream: impl Read + Seek,
+    archive: &str,
+    visit: &mut dyn FnMut(Member<'_>) -> Result<()>,
+) -> Result<()> {
+    let unreadable = || DataError::unreadable(Path::new(archive));
+    let mut reader = BufReader::with_capacity(1 << 16, stream);
+    let magic = first_bytes(&mut reader).map_err(unreadable())?;
+    let visitor = Visitor { archive, visit };
     if magic.starts_with(b"PK\x03\x04") {
         return visitor.zip(reader);
     }
     if magic.starts_with(ar::MAGIC) {
-        let data = ar::member(&mut reader, "data.tar").map_err(|reason| damaged(&archive, "a Debian package", &reason))?;
+        let data = ar::member(&mut reader, "data.tar").map_err(|reason| damaged(archive, "a Debian package", &reason))?;
         let mut data = BufReader::new(data);
-        let magic = first_bytes_of_stream(&mut data).map_err(DataError::unreadable(path))?;
-        return visitor.tar(unpacked(&magic, data, &archive)?);
+        let magic = first_bytes_of_stream(&mut data).map_err(unreadable())?;
+        return visitor.tar(unpacked(&magic, data, archive)?);
     }
-    visitor.tar(unpacked(&magic, reader, &archive)?)
+    visitor.tar(unpacked(&magic, reader, archive)?)
 }
 
 /// The most memory an xz header may ask for. The strongest preset, `-9`, needs 65 MiB.
 const XZ_MEMORY_KIB: u32 = 256 << 10;
+
+/// The most a tar may say of one member before its content. The `tar` crate reads a long name whole, and a packed one of zeros can be
+/// thousands of times longer than the archive.
+const LONGEST_HEADERS: u64 = 1 << 20;
+
+const TAR_BLOCK: u64 = 512;
 
 const LONGEST_MAGIC: usize = 262;
 
@@ -108,9 +124,15 @@ struct Visitor<'a> {
 impl Visitor<'_> {
     fn tar(self, stream: Box<dyn Read + '_>) -> Result<()> {
         let wrong = |error: std::io::Error| damaged(self.archive, "a tar", &error.to_string());
+        let (stream, ration) = Rationed::new(stream);
         let mut tar = tar::Archive::new(stream);
-        for entry in tar.entries().map_err(wrong)? {
+        let mut entries = tar.entries().map_err(wrong)?;
+        loop {
+            // What is left is the content that the visitor did not read; it is passed over on the way to the next header.
+            ration.add(LONGEST_HEADERS);
+            let Some(entry) = entries.next() else { return Ok(()) };
             let mut entry = entry.map_err(wrong)?;
+            ration.set(bytes_in_archive(&entry).map_err(wrong)?);
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let kind = match entry.header().entry_type() {
                 kind if kind.is_file() => MemberKind::File,
@@ -121,7 +143,6 @@ impl Visitor<'_> {
             let stated_bytes = entry.size();
             (self.visit)(Member { name, kind, stated_bytes, content: &mut entry })?;
         }
-        Ok(())
     }
 
     fn zip(self, reader: impl Read + Seek) -> Result<()> {
@@ -143,9 +164,16 @@ impl Visitor<'_> {
     }
 }
 
+/// The bytes that a member takes in the archive, which may be fewer than it has: a sparse file is stored without its gaps.
+fn bytes_in_archive<R: Read>(entry: &tar::Entry<'_, R>) -> std::io::Result<u64> {
+    let bytes = if entry.header().entry_type().is_gnu_sparse() { entry.header().entry_size()? } else { entry.size() };
+    Ok(bytes.checked_next_multiple_of(TAR_BLOCK).unwrap_or(u64::MAX))
+}
+
 /// The name without a leading `./`, where it stays inside the folder it is joined to.
-fn safe_name<'a>(name: &'a str, archive: &str) -> Result<&'a str> {
-    let refuse = |reason| Err(DataError::UnsafeMember { archive: archive.to_owned(), member: name.to_owned(), reason });
+fn safe_name<'a>(stated: &'a str, archive: &str) -> Result<&'a str> {
+    let name = stated.strip_prefix("./").unwrap_or(stated);
+    let refuse = |reason| Err(DataError::UnsafeMember { archive: archive.to_owned(), member: stated.to_owned(), reason });
     let has_drive = name.as_bytes().get(1) == Some(&b':') && name.as_bytes()[0].is_ascii_alphabetic();
     if name.starts_with(['/', '\\']) || has_drive {
         return refuse("an absolute name");
@@ -153,7 +181,7 @@ fn safe_name<'a>(name: &'a str, archive: &str) -> Result<&'a str> {
     if name.split(['/', '\\']).any(|step| step == "..") {
         return refuse("a step up with `..`");
     }
-    Ok(name.strip_prefix("./").unwrap_or(name))
+    Ok(name)
 }
 
 #[cfg(test)]
@@ -221,7 +249,7 @@ mod tests {
 
     #[test]
     fn names_that_lead_out_are_refused() {
-        for name in ["../x", "/etc/passwd", "a/../../b", "C:\\x", "..\\x", "\\x"] {
+        for name in ["../x", "/etc/passwd", "a/../../b", "C:\\x", "..\\x", "\\x", ".//x", "./C:x"] {
             assert_eq!(names(&gz(&tar(name))).unwrap_err().code(), "E08", "{name}");
         }
         assert_eq!(names(&zip("../x")).unwrap_err().code(), "E08");

@@ -13,7 +13,7 @@ mod gc;
 mod get;
 mod inventory;
 mod lock;
-mod manifest;
+pub(crate) mod manifest;
 mod place;
 mod verify;
 

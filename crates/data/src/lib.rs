@@ -31,6 +31,8 @@ mod dataset;
 mod duplicates;
 mod error;
 pub mod formats;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod label_noise;
 mod mapped;
 mod nearest;

@@ -3,18 +3,18 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 
 use memmap2::Mmap;
 
 use crate::error::{DataError, Result};
+use crate::storage::Storage;
 
 /// Maps a packed file of the cache for reading.
-pub(crate) fn map(path: &Path) -> Result<Arc<Mmap>> {
+pub(crate) fn map(path: &Path) -> Result<Storage> {
     let file = File::open(path).map_err(DataError::unreadable(path))?;
     // SAFETY: packed files are never written in place. They are written under another name and renamed when complete, and removed
     // by unlinking, which leaves existing maps intact. Nothing is read from the map as a type with invalid bit patterns: text is
     // checked again on each access.
     let map = unsafe { Mmap::map(&file) }.map_err(DataError::unreadable(path))?;
-    Ok(Arc::new(map))
+    Ok(map.into())
 }

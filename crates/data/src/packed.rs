@@ -12,9 +12,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::Arc;
 
-use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 use crate::content_hash::{Hasher, Sha256Hash};
@@ -98,16 +96,19 @@ fn header_bytes(set: &DataSet) -> Vec<u8> {
 /// # Errors
 /// [`DataError::Unreadable`], [`DataError::Malformed`].
 pub(crate) fn open(path: &Path) -> Result<DataSet> {
-    let map = mapped::map(path)?;
-    let file = path.display().to_string();
-    let (header, data_start) = parse_header(&map, &file)?;
-    let damaged = |offset: usize, what: String| DataError::malformed(&file, offset as u64, "a sound packed file", what);
+    parse(&mapped::map(path)?, &path.display().to_string())
+}
+
+/// As [`open`], from bytes that are there already; `file` names them in errors.
+pub(crate) fn parse(map: &Storage, file: &str) -> Result<DataSet> {
+    let (header, data_start) = parse_header(map, file)?;
+    let damaged = |offset: usize, what: String| DataError::malformed(file, offset as u64, "a sound packed file", what);
     let labels_len = if header.labelled { header.n.checked_mul(4) } else { Some(0) };
     let labels_start = labels_len
         .and_then(|length| map.len().checked_sub(length))
         .filter(|start| *start >= data_start)
         .ok_or_else(|| damaged(data_start, format!("too few bytes for {} labels", header.n)))?;
-    let records = map_records(&map, &header, data_start..labels_start)
+    let records = map_records(map, &header, data_start..labels_start)
         .ok_or_else(|| damaged(data_start, format!("{} bytes for {} records", labels_start - data_start, header.n)))?;
     let sound = |error: DataError| damaged(data_start, error.to_string());
     let set = DataSet::from_records(header.about, records).map_err(sound)?;
@@ -138,15 +139,14 @@ fn parse_header(map: &[u8], file: &str) -> Result<(Header, usize)> {
 }
 
 /// `None` where the lengths do not belong together.
-fn map_records(map: &Arc<Mmap>, header: &Header, range: std::ops::Range<usize>) -> Option<Records> {
-    let part = |range| Storage::Mapped { map: Arc::clone(map), range };
+fn map_records(map: &Storage, header: &Header, range: std::ops::Range<usize>) -> Option<Records> {
     match (header.kind, header.shape) {
-        (Kind::Image, Some(shape)) => Some(Records::Images { shape, pixels: part(range) }),
+        (Kind::Image, Some(shape)) => Some(Records::Images { shape, pixels: map.part(range) }),
         (Kind::Image, None) => None,
         (Kind::Text, _) => {
             let offsets_end = header.n.checked_add(1)?.checked_mul(8)?.checked_add(range.start)?;
-            let bytes = (offsets_end <= range.end).then(|| part(offsets_end..range.end))?;
-            Some(Records::Text { offsets: part(range.start..offsets_end), bytes })
+            let bytes = (offsets_end <= range.end).then(|| map.part(offsets_end..range.end))?;
+            Some(Records::Text { offsets: map.part(range.start..offsets_end), bytes })
         }
     }
 }

@@ -82,6 +82,22 @@ fn one_flipped_byte_is_found_and_repaired() {
 }
 
 #[test]
+fn what_a_killed_process_had_still_to_remove_is_removed() {
+    let world = World::new(40);
+    world.install_quick_client();
+    let cache = world.cache();
+    cache.get(TOY, &GetOptions { archive: KeepArchive::Yes, ..online() }).unwrap();
+    let archive = world.set_folder().join("archive");
+    cache.get(TOY, &online()).unwrap();
+    assert!(archive.exists(), "an archive that was asked to stay stays");
+    // The note without a lock is that of a process that was killed.
+    let note = world.root().join(format!("locks/{TOY}.holder.json"));
+    std::fs::write(&note, r#"{"pid":4294967295,"host":"x","since":0}"#).unwrap();
+    cache.get(TOY, &online()).unwrap();
+    assert!(!archive.exists() && !note.exists());
+}
+
+#[test]
 fn damage_that_cannot_be_repaired_offline_says_how() {
     let world = World::new(40);
     world.install_quick_client();

@@ -1,5 +1,7 @@
 //! How a flat parameter vector is divided into named blocks.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 /// One named block of a parameter vector, for instance a weight matrix.
@@ -50,8 +52,37 @@ pub struct BlockId(pub usize);
 /// assert_eq!(layout.block(weight).shape, [2, 3]);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Layout {
     blocks: Vec<Block>,
+}
+
+/// A layout as a file has it, before it is known to be one.
+#[derive(Deserialize)]
+struct Unchecked {
+    blocks: Vec<Block>,
+}
+
+impl TryFrom<Unchecked> for Layout {
+    type Error = String;
+
+    fn try_from(Unchecked { blocks }: Unchecked) -> Result<Self, String> {
+        let mut names = HashSet::new();
+        let mut end = 0usize;
+        for Block { name, shape, offset } in &blocks {
+            if !names.insert(name) {
+                return Err(format!("two parameter blocks are named {name:?}"));
+            }
+            if *offset != end {
+                return Err(format!("block {name:?} begins at {offset}, but the one before it ends at {end}"));
+            }
+            let length = shape.iter().try_fold(1usize, |length, &size| length.checked_mul(size));
+            end = length
+                .and_then(|length| end.checked_add(length))
+                .ok_or_else(|| format!("block {name:?} is too large: {shape:?}"))?;
+        }
+        Ok(Self { blocks })
+    }
 }
 
 impl Layout {

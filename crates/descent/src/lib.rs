@@ -26,6 +26,8 @@ pub mod choose;
 pub mod descent;
 pub mod differentiate;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod guard;
 pub mod layout;
 pub mod observe;

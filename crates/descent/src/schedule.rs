@@ -17,11 +17,11 @@ use crate::{Error, Result};
 /// |---|---|---|
 /// | constant | `constant` | 1 |
 /// | exponential | `exponential:END` | end^s |
-/// | linear | `linear:END` | 1 - (1 - end) s |
+/// | linear | `linear:END` | (1 - s) + end s |
 /// | cosine | `cosine:END` | end + (1 - end)(1 + cos(pi s)) / 2 |
-/// | polynomial | `polynomial:END` | 1 / (1 + (1/end - 1) s) |
+/// | polynomial | `polynomial:END` | end / (end + (1 - end) s) |
 /// | step | `step:DROPS:END` | end^(j / drops), j = the number of drops so far, equally spaced |
-/// | warm-up | `warmup:STEPS+REST` | (t + 1) / (steps + 1) for the first steps, then the rest on the steps that remain |
+/// | warm-up | `warmup:STEPS+REST` | (t + 1) / (steps + 1) for the first steps, then the rest, no warm-up, on the steps that remain |
 /// | listed | `rates:R1,R2,..` | R_t / R_1, one rate a step |
 ///
 /// ```
@@ -90,7 +90,11 @@ impl Schedule {
             return Err(Error::input(format!("rate {} of the schedule is {}; it must be a number above 0", at + 1, rates[at])));
         }
         let Some(first) = rates.first() else { return Err(Error::input("the schedule lists no rates")) };
-        Ok(Self::Listed { ratios: rates.iter().map(|rate| rate / first).collect() })
+        let ratios: Arc<[f64]> = rates.iter().map(|rate| rate / first).collect();
+        match ratios.iter().find(|ratio| !(**ratio > 0.0 && ratio.is_finite())) {
+            Some(ratio) => Err(Error::input(format!("the schedule's rates are too far apart: one is {ratio:e} times the first"))),
+            None => Ok(Self::Listed { ratios }),
+        }
     }
 
     /// The ratio of step `step` in a run of `steps`; past the end, the last ratio.
@@ -100,16 +104,18 @@ impl Schedule {
         match self {
             Self::Constant => 1.0,
             Self::Exponential { end } => end.powf(s),
-            Self::Linear { end } => 1.0 - (1.0 - end) * s,
+            // Written so that the last ratio is `end` however small that is, as the two below.
+            Self::Linear { end } => (1.0 - s) + end * s,
             Self::Cosine { end } => end + (1.0 - end) * (1.0 + (std::f64::consts::PI * s).cos()) / 2.0,
-            Self::Polynomial { end } => 1.0 / (1.0 + (1.0 / end - 1.0) * s),
+            Self::Polynomial { end } => end / (end + (1.0 - end) * s),
             Self::Step { drops, end } => {
-                let stair = (step.min(last) * (drops + 1)) / steps.max(1);
+                // A schedule need not be validated: more drops than steps must not overflow.
+                let stair = u128::from(step.min(last)) * (u128::from(*drops) + 1) / u128::from(steps.max(1));
                 end.powf(stair as f64 / *drops as f64)
             }
             Self::WarmUp { steps: rise, then } => {
                 if step < *rise {
-                    (step + 1) as f64 / (rise + 1) as f64
+                    (step + 1) as f64 / rise.saturating_add(1) as f64
                 } else {
                     then.ratio(step - rise, steps.saturating_sub(*rise))
                 }
@@ -146,6 +152,9 @@ impl Schedule {
                         "schedule {self}: the warm-up takes {rise} of {steps} steps; it must leave at least one"
                     )));
                 }
+                if matches!(**then, Self::WarmUp { .. }) {
+                    return Err(warm_up_twice());
+                }
                 then.validate(steps - rise)
             }
             Self::Listed { ratios } if ratios.len() as u64 == steps => Ok(()),
@@ -157,6 +166,10 @@ impl Schedule {
             }
         }
     }
+}
+
+fn warm_up_twice() -> Error {
+    Error::input("a warm-up follows a warm-up; give one, of all its steps")
 }
 
 fn check_end(end: f64) -> Result<()> {
@@ -190,6 +203,10 @@ impl FromStr for Schedule {
     fn from_str(text: &str) -> Result<Self> {
         if let Some(rest) = text.strip_prefix("warmup:") {
             let (steps, then) = rest.split_once('+').ok_or_else(|| unknown(text))?;
+            // Also a bound on the depth: a schedule is read, shown and dropped by recursion.
+            if then.starts_with("warmup:") {
+                return Err(warm_up_twice());
+            }
             return Ok(Self::WarmUp { steps: number(text, steps)?, then: Box::new(then.parse()?) });
         }
         if let Some(rates) = text.strip_prefix("rates:") {
@@ -283,6 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn the_smallest_end_is_reached_and_never_left_for_nan() {
+        for end in [f64::MIN_POSITIVE, 5e-324] {
+            for kind in ["exponential", "linear", "cosine", "polynomial", "step:2"] {
+                let ratios = format!("{kind}:{end}").parse::<Schedule>().unwrap().ratios(5);
+                assert!(ratios.iter().all(|ratio| *ratio > 0.0) && (ratios[0], ratios[4]) == (1.0, end), "{kind}: {ratios:?}");
+            }
+        }
+    }
+
+    #[test]
     fn bad_schedules_are_refused_with_the_value() {
         for (text, part) in [
             ("exponential:0", "0"),
@@ -296,6 +323,8 @@ mod tests {
             ("rates:", "\"\""),
             ("rates:1,0", "rate 2"),
             ("rates:1,inf", "inf"),
+            ("rates:1e-300,1e300", "too far apart"),
+            ("warmup:3+warmup:3+constant", "follows a warm-up"),
         ] {
             let error = text.parse::<Schedule>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -14,10 +14,10 @@
 //! cuts it back. So a kill at any moment, then a resume, ends with the same bits as an undisturbed run.
 
 mod atomic;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod drive;
 mod error;
-mod events;
+pub(crate) mod events;
 mod memory;
 mod run;
 mod runs;

@@ -166,13 +166,13 @@ fn a_checkpoint_of_another_version_is_refused_with_both_numbers() {
     let checkpoint = newest_checkpoint(&path);
     let text = fs::read(&checkpoint).unwrap();
     // The header is JSON in JSON; the format is its first field.
-    let (old, new) = (br#"{\"format\":1,"#, br#"{\"format\":9,"#);
+    let (old, new) = (br#"{\"format\":2,"#, br#"{\"format\":9,"#);
     let at = text.windows(old.len()).position(|window| window == old).unwrap();
     let mut changed = text.clone();
     changed[at..at + new.len()].copy_from_slice(new);
     fs::write(&checkpoint, changed).unwrap();
     let error = store_error(drive(&store.open("r").unwrap(), STEPS));
-    assert!(matches!(error, StoreError::Version { found: 9, expected: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::Version { found: 9, expected: 2, .. }), "{error}");
     // And one of another number type is damage, not a panic.
     assert!(matches!(load_checkpoint::<f64>(&newest_checkpoint(&path)), Err(StoreError::Version { .. })));
     fs::write(&checkpoint, text).unwrap();

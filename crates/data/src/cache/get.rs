@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::lock::{self, Lock};
+use super::lock::{Lock, of_dead_holder};
 use super::manifest::{FileState, Manifest};
 use super::place::{PackedState, Place, publish, set_aside};
 use super::{Cache, copy};
@@ -107,7 +107,7 @@ impl Cache {
         let options = GetOptions { network: allowed_network(options.network), ..*options };
         let job = Job { cache: self, entry, files, place: Place::of(&self.root, entry), options };
         if let Some(got) = job.ready() {
-            job.tidy_after_a_killed_process();
+            job.tidy_after_a_kill();
             return Ok(got);
         }
         job.check_that_something_can_be_done()?;
@@ -129,7 +129,7 @@ impl Cache {
         let is_folder = std::fs::metadata(source).map_err(DataError::unreadable(source))?.is_dir();
         let job = Job { cache: self, entry, files, place: Place::of(&self.root, entry), options: *options };
         if let Some(got) = job.ready() {
-            job.tidy_after_a_killed_process();
+            job.tidy_after_a_kill();
             return Ok(got);
         }
         job.place.create()?;
@@ -301,7 +301,7 @@ impl Job<'_> {
         Ok(self.got(manifest, outcome))
     }
 
-    /// Removes what is of no use once the set is ready.
+    /// What can be removed once the manifest is written.
     fn tidy(&self) {
         if self.options.archive == KeepArchive::No {
             let _ = std::fs::remove_file(self.place.archive());
@@ -309,9 +309,9 @@ impl Job<'_> {
         self.place.sweep();
     }
 
-    /// A process may be killed when the set is ready and its place not yet tidy.
-    fn tidy_after_a_killed_process(&self) {
-        if let Some(_lock) = lock::inherit(&self.cache.root, self.entry.name) {
+    /// Does what a process still had to do that was killed when its set was ready.
+    fn tidy_after_a_kill(&self) {
+        if let Some(_lock) = of_dead_holder(&self.cache.root, self.entry.name) {
             self.tidy();
         }
     }

@@ -61,11 +61,11 @@ impl Lock {
     }
 }
 
-/// The lock that a killed process left a note of. Only a look where there is no note: a set that is ready needs no lock; and
-/// nothing where somebody alive has it.
-pub(super) fn inherit(root: &Path, name: &str) -> Option<Lock> {
-    let noted = root.join("locks").join(format!("{name}.holder.json")).exists();
-    noted.then(|| Lock::acquire(root, name, Duration::ZERO).ok()).flatten()
+/// The lock, where the process that held it last was killed. Only a look where there is no note: a set that is ready needs no lock.
+pub(super) fn of_dead_holder(root: &Path, name: &str) -> Option<Lock> {
+    let is_noted = root.join("locks").join(format!("{name}.holder.json")).exists();
+    // Where somebody alive has it, the note is right.
+    is_noted.then(|| Lock::acquire(root, name, Duration::ZERO).ok()).flatten()
 }
 
 impl Drop for Lock {
@@ -129,12 +129,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let note = root.path().join("locks/imdb.holder.json");
         let held = Lock::acquire(root.path(), "imdb", Duration::ZERO).unwrap();
-        assert!(inherit(root.path(), "imdb").is_none());
-        assert!(note.exists());
+        assert!(of_dead_holder(root.path(), "imdb").is_none() && note.exists());
         drop(held);
-        assert!(inherit(root.path(), "imdb").is_none(), "nobody left it");
+        assert!(of_dead_holder(root.path(), "imdb").is_none());
         Holder { pid: u32::MAX, host: platform::host(), since: 0 }.write(&note);
-        drop(inherit(root.path(), "imdb").unwrap());
+        drop(of_dead_holder(root.path(), "imdb").unwrap());
         assert!(!note.exists());
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{DataError, Result};
 
 /// What a packed file should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) records: usize,
@@ -49,13 +49,13 @@ impl Manifest {
         FileState { bytes: self.packed_bytes, modified: self.modified }
     }
 
-    pub(super) fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let plain = serde_json::to_vec(self).expect("a manifest of strings and numbers is always JSON");
         let signed = Signed { manifest: self.clone(), manifest_sha256: Sha256Hash::of(&plain) };
         serde_json::to_string_pretty(&signed).expect("a manifest of strings and numbers is always JSON") + "\n"
     }
 
-    pub(super) fn parse(text: &[u8], path: &Path) -> Result<Self> {
+    pub(crate) fn parse(text: &[u8], path: &Path) -> Result<Self> {
         let file = path.display().to_string();
         let wrong = |found: String| DataError::malformed(&file, 0, "the manifest that was written", found);
         let signed: Signed = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;

@@ -6,10 +6,11 @@ use crate::error::{DataError, Result};
 
 const SHAPE: ImageShape = ImageShape { height: 8, width: 8, channels: 1 };
 const LARGEST_VALUE: u8 = 16;
+const LONGEST_TABLE: usize = 1 << 20;
 
 /// Reads the table, packed with gzip or not. No splits.
 pub(crate) fn parse(about: About, csv: &[u8], file: &str) -> Result<DataSet> {
-    let csv = gzip::unpacked(csv, file)?;
+    let csv = gzip::unpacked(csv, LONGEST_TABLE, file)?;
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for (number, line) in csv.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let wrong = |reason| DataError::MalformedRow { file: file.to_owned(), line: number + 1, reason };

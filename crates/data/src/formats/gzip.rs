@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::io::{Read, Write};
-use std::path::Path;
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
@@ -13,19 +12,16 @@ use crate::error::{DataError, Result};
 /// Deflate cannot expand a byte to more than this many.
 const MAX_EXPANSION: usize = 1032;
 
-/// The bytes of a file, unpacked where they are gzip.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
-    Ok(unpacked(&bytes, &path.display().to_string())?.into_owned())
-}
-
-/// `bytes` themselves, or what they unpack to where they begin with the gzip magic `1F 8B`.
-pub(crate) fn unpacked<'a>(bytes: &'a [u8], file: &str) -> Result<Cow<'a, [u8]>> {
+/// The first `at_most` bytes of `bytes` themselves, or of what they unpack to where they begin with the gzip magic `1F 8B`. A limit
+/// keeps a small file from filling the memory.
+pub(crate) fn unpacked<'a>(bytes: &'a [u8], at_most: usize, file: &str) -> Result<Cow<'a, [u8]>> {
     if !bytes.starts_with(&[0x1F, 0x8B]) {
-        return Ok(Cow::Borrowed(bytes));
+        return Ok(Cow::Borrowed(&bytes[..bytes.len().min(at_most)]));
     }
-    let mut out = Vec::with_capacity(stated_length(bytes).min(bytes.len().saturating_mul(MAX_EXPANSION)));
-    match MultiGzDecoder::new(bytes).read_to_end(&mut out) {
+    let mut out = Vec::new();
+    // Only a hint, and one that may lie: where there is not as much memory, reading still tries.
+    let _ = out.try_reserve_exact(stated_length(bytes).min(bytes.len().saturating_mul(MAX_EXPANSION)).min(at_most));
+    match MultiGzDecoder::new(bytes).take(at_most as u64).read_to_end(&mut out) {
         Ok(_) => Ok(Cow::Owned(out)),
         Err(error) => Err(DataError::malformed(file, 0, "a whole gzip stream", format!("{error} after {} bytes", out.len()))),
     }
@@ -50,11 +46,21 @@ mod tests {
     #[test]
     fn members_are_joined_and_damage_is_an_error() {
         let two = [packed(b"ab"), packed(b"c")].concat();
-        assert_eq!(&*unpacked(&two, "x").unwrap(), b"abc");
-        assert_eq!(&*unpacked(b"plain", "x").unwrap(), b"plain");
+        assert_eq!(&*unpacked(&two, usize::MAX, "x").unwrap(), b"abc");
+        assert_eq!(&*unpacked(b"plain", usize::MAX, "x").unwrap(), b"plain");
         let whole = packed(&[7; 1000]);
         for cut in 2..whole.len() {
-            assert_eq!(unpacked(&whole[..cut], "x").unwrap_err().code(), "E09");
+            assert_eq!(unpacked(&whole[..cut], usize::MAX, "x").unwrap_err().code(), "E09");
+        }
+    }
+
+    #[test]
+    fn no_more_is_unpacked_than_asked_for() {
+        let bomb = packed(&vec![0; 10_000_000]);
+        for at_most in [0, 1, 100_000] {
+            let found = unpacked(&bomb, at_most, "x").unwrap().into_owned();
+            assert!(found.len() == at_most && found.capacity() <= at_most.max(64), "{} of {at_most}", found.capacity());
+            assert_eq!(unpacked(&[7; 200_000], at_most, "x").unwrap().len(), at_most);
         }
     }
 }

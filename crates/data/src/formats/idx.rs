@@ -144,7 +144,8 @@ impl IdxArray {
     /// # Errors
     /// [`DataError::Unreadable`] and [`DataError::Malformed`].
     pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(&gzip::read(path)?, &path.display().to_string())
+        let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
+        Self::parse(&bytes, &path.display().to_string())
     }
 
     /// Reads IDX from memory, packed with gzip or not. `file` names the bytes in errors.
@@ -161,33 +162,18 @@ impl IdxArray {
     /// # Ok::<(), thalweg_data::DataError>(())
     /// ```
     pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
-        let bytes = &*gzip::unpacked(bytes, file)?;
-        let wrong =
-            |offset: usize, expected: &str, found: String| Err(DataError::malformed(file, offset as u64, expected, found));
-        let Some(&[zero, zero_too, code, dimensions]) = bytes.first_chunk() else {
-            return wrong(bytes.len(), "an IDX header of at least 8 bytes", format!("{} bytes", bytes.len()));
-        };
-        if (zero, zero_too) != (0, 0) {
-            return wrong(0, "two zero bytes", format!("{zero:02x} {zero_too:02x}"));
+        let Header { code, width, shape, data_start, end } = Header::parse(&gzip::unpacked(bytes, LONGEST_HEADER, file)?, file)?;
+        // One byte more than the sizes say shows that there are more.
+        let bytes = gzip::unpacked(bytes, end.saturating_add(1), file)?;
+        if bytes.len() == end {
+            return Ok(Self { shape, elements: Elements::from_big_endian(code, &bytes[data_start..]) });
         }
-        let Some(width) = width_of(code) else {
-            return wrong(2, "an element type of 08, 09, 0b, 0c, 0d or 0e", format!("{code:02x}"));
+        let data = match bytes.len() > end {
+            true => format!("more than {}", end - data_start),
+            false => bytes.len().saturating_sub(data_start).to_string(),
         };
-        if !(1..=4).contains(&dimensions) {
-            return wrong(3, "1 to 4 dimensions", dimensions.to_string());
-        }
-        let data_start = 4 + 4 * usize::from(dimensions);
-        let Some(sizes) = bytes.get(4..data_start) else {
-            return wrong(bytes.len(), &format!("{dimensions} sizes"), "the end of the file".to_owned());
-        };
-        let shape: Vec<usize> = decode(sizes, |size| u32::from_be_bytes(size) as usize);
-        let length = shape.iter().try_fold(width, |length, &size| length.checked_mul(size));
-        let data = &bytes[data_start..];
-        if length != Some(data.len()) {
-            let found = format!("sizes {shape:?} of {width}-byte elements");
-            return wrong(4, &format!("sizes that fill the {} data bytes of the file", data.len()), found);
-        }
-        Ok(Self { shape, elements: Elements::from_big_endian(code, data) })
+        let found = format!("sizes {shape:?} of {width}-byte elements for {data} data bytes");
+        Err(DataError::malformed(file, 4, "sizes that fill the data of the file", found))
     }
 
     /// The bytes of an IDX file.
@@ -213,6 +199,49 @@ impl IdxArray {
         match self.elements {
             Elements::U8(bytes) => Ok((self.shape, bytes)),
             other => Err(DataError::malformed(file, 2, "elements of type 08 (u8)", format!("{:02x}", other.code()))),
+        }
+    }
+}
+
+/// The bytes of a header with 4 dimensions.
+const LONGEST_HEADER: usize = 20;
+
+/// What a file says of itself.
+struct Header {
+    code: u8,
+    /// Bytes of one element.
+    width: usize,
+    shape: Vec<usize>,
+    data_start: usize,
+    /// Bytes of the whole file.
+    end: usize,
+}
+
+impl Header {
+    fn parse(bytes: &[u8], file: &str) -> Result<Self> {
+        let wrong =
+            |offset: usize, expected: &str, found: String| Err(DataError::malformed(file, offset as u64, expected, found));
+        let Some(&[zero, zero_too, code, dimensions]) = bytes.first_chunk() else {
+            return wrong(bytes.len(), "an IDX header of at least 8 bytes", format!("{} bytes", bytes.len()));
+        };
+        if (zero, zero_too) != (0, 0) {
+            return wrong(0, "two zero bytes", format!("{zero:02x} {zero_too:02x}"));
+        }
+        let Some(width) = width_of(code) else {
+            return wrong(2, "an element type of 08, 09, 0b, 0c, 0d or 0e", format!("{code:02x}"));
+        };
+        if !(1..=4).contains(&dimensions) {
+            return wrong(3, "1 to 4 dimensions", dimensions.to_string());
+        }
+        let data_start = 4 + 4 * usize::from(dimensions);
+        let Some(sizes) = bytes.get(4..data_start) else {
+            return wrong(bytes.len(), &format!("{dimensions} sizes"), "the end of the file".to_owned());
+        };
+        let shape: Vec<usize> = decode(sizes, |size| u32::from_be_bytes(size) as usize);
+        let length = shape.iter().try_fold(width, |length, &size| length.checked_mul(size));
+        match length.and_then(|length| data_start.checked_add(length)) {
+            Some(end) => Ok(Self { code, width, shape, data_start, end }),
+            None => wrong(4, "sizes that a file can have", format!("sizes {shape:?} of {width}-byte elements")),
         }
     }
 }
@@ -283,7 +312,7 @@ fn check_labels(file: &str, labels: &[u8], classes: usize) -> Result<()> {
 fn parse_images((file, bytes): (&str, &[u8])) -> Result<((usize, usize), Vec<u8>)> {
     let (shape, pixels) = IdxArray::parse(bytes, file)?.into_u8(file)?;
     match shape[..] {
-        [_, height, width] if height * width > 0 => Ok(((height, width), pixels)),
+        [_, height, width] if height.checked_mul(width).is_some_and(|area| area > 0) => Ok(((height, width), pixels)),
         _ => Err(DataError::malformed(file, 3, "3 dimensions: images, rows, columns", format!("{shape:?}"))),
     }
 }

@@ -1,10 +1,10 @@
 //! Snapshots of a descent as safetensors files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::store::{StoreError, write_atomically};
 use crate::{Layout, Real, Record};
 
 /// The format of the files written here.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// The key of our header in the file's metadata.
 const HEADER: &str = "thalweg";
 /// Marks tensors that hold a piece's state rather than parameters.
@@ -43,8 +43,14 @@ struct Header {
     layout: Layout,
     record: Map<String, Value>,
     pieces: Vec<String>,
-    /// Of the parameters and states, in order.
+    /// Of this header with the digest left empty, the parameters and the states.
     blake3: String,
+}
+
+impl Header {
+    fn to_json(&self, path: &Path) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(|error| StoreError::damaged(path, error))
+    }
 }
 
 /// Writes a snapshot; parameters lie in the file by their blocks' names, so that any safetensors reader sees the weights.
@@ -52,17 +58,23 @@ struct Header {
 /// # Errors
 /// [`StoreError::Io`]; then nothing lies under `path`.
 pub fn save_checkpoint<F: Real>(path: &Path, snapshot: &Snapshot<F>, event_bytes: u64) -> Result<(), StoreError> {
+    write_atomically(path, &checkpoint_to_bytes(path, snapshot, event_bytes)?)
+}
+
+/// The bytes of a checkpoint; `path` names it in errors.
+pub(crate) fn checkpoint_to_bytes<F: Real>(path: &Path, snapshot: &Snapshot<F>, event_bytes: u64) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
     F::extend_bytes(&snapshot.parameters, &mut bytes);
-    let header = Header {
+    let mut header = Header {
         format: FORMAT,
         step: snapshot.step,
         event_bytes,
         layout: snapshot.layout.clone(),
         record: snapshot.record.as_json().clone(),
         pieces: snapshot.pieces.iter().map(|(name, _)| name.clone()).collect(),
-        blake3: digest(&bytes, &snapshot.pieces),
+        blake3: String::new(),
     };
+    header.blake3 = digest(&header.to_json(path)?, &bytes, &snapshot.pieces);
     let misfit = |error: safetensors::SafeTensorError| StoreError::damaged(path, error);
     let mut tensors = Vec::new();
     for block in snapshot.layout.blocks() {
@@ -73,20 +85,23 @@ pub fn save_checkpoint<F: Real>(path: &Path, snapshot: &Snapshot<F>, event_bytes
     for (name, state) in &snapshot.pieces {
         tensors.push((format!("{STATE}{name}"), TensorView::new(Dtype::U8, vec![state.len()], state).map_err(misfit)?));
     }
-    let header = serde_json::to_string(&header).map_err(|error| StoreError::damaged(path, error))?;
-    let file = safetensors::serialize(tensors, Some(HashMap::from([(HEADER.to_owned(), header)]))).map_err(misfit)?;
-    write_atomically(path, &file)
+    let metadata = HashMap::from([(HEADER.to_owned(), header.to_json(path)?)]);
+    safetensors::serialize(tensors, Some(metadata)).map_err(misfit)
 }
 
 /// Reads a snapshot and the length of the event log that belongs to it.
 ///
 /// # Errors
-/// [`StoreError::Io`], [`StoreError::Version`], or [`StoreError::Damaged`] when a byte is not as it was written.
+/// [`StoreError::Io`], [`StoreError::Version`], or [`StoreError::Damaged`] when it does not hold what was written.
 pub fn load_checkpoint<F: Real>(path: &Path) -> Result<(Snapshot<F>, u64), StoreError> {
+    checkpoint_from_bytes(&fs::read(path).map_err(StoreError::io("read", path))?, path)
+}
+
+/// As [`load_checkpoint`], from memory; `path` names the checkpoint in errors.
+pub(crate) fn checkpoint_from_bytes<F: Real>(file: &[u8], path: &Path) -> Result<(Snapshot<F>, u64), StoreError> {
     let damaged = |reason: String| StoreError::damaged(path, reason);
-    let file = fs::read(path).map_err(StoreError::io("read", path))?;
-    let header = read_header(path, &file)?;
-    let tensors = SafeTensors::deserialize(&file).map_err(|error| damaged(error.to_string()))?;
+    let (tensors, json) = read_tensors(file).map_err(damaged)?;
+    let header = read_header(&json, path)?;
     let tensor = |name: &str| tensors.tensor(name).map_err(|error| damaged(error.to_string()));
     let mut bytes = Vec::new();
     for block in header.layout.blocks() {
@@ -103,12 +118,16 @@ pub fn load_checkpoint<F: Real>(path: &Path) -> Result<(Snapshot<F>, u64), Store
         }
         bytes.extend_from_slice(view.data());
     }
+    let mut names = HashSet::new();
     let mut pieces = Vec::new();
-    for name in header.pieces {
-        let state = tensor(&format!("{STATE}{name}"))?.data().to_vec();
-        pieces.push((name, state));
+    for name in &header.pieces {
+        // A state named a thousand times would be copied a thousand times.
+        if !names.insert(name) {
+            return Err(damaged(format!("it names the piece {name:?} twice")));
+        }
+        pieces.push((name.clone(), tensor(&format!("{STATE}{name}"))?.data().to_vec()));
     }
-    if digest(&bytes, &pieces) != header.blake3 {
+    if digest(&json.replacen(&header.blake3, "", 1), &bytes, &pieces) != header.blake3 {
         return Err(damaged("its content does not have the hash that it records".to_owned()));
     }
     let parameters = F::from_bytes(&bytes);
@@ -116,11 +135,23 @@ pub fn load_checkpoint<F: Real>(path: &Path) -> Result<(Snapshot<F>, u64), Store
     Ok((Snapshot { step, layout, parameters, record: record.into(), pieces }, event_bytes))
 }
 
-fn read_header(path: &Path, file: &[u8]) -> Result<Header, StoreError> {
+/// The tensors of a safetensors file, and our header among its metadata.
+fn read_tensors(file: &[u8]) -> Result<(SafeTensors<'_>, String), String> {
+    let (length, rest) = file.split_first_chunk().ok_or("it is shorter than 8 bytes")?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let metadata = rest.get(..length).ok_or_else(|| format!("its header of {length} bytes is cut off"))?;
+    let metadata: Metadata = serde_json::from_slice(metadata).map_err(|error| error.to_string())?;
+    // `safetensors` adds this to the header's length before it compares, and the sum must not overflow.
+    if metadata.tensors().values().any(|tensor| tensor.data_offsets.1 > file.len()) {
+        return Err("a tensor ends behind the file's end".to_owned());
+    }
+    let json = metadata.metadata().as_ref().and_then(|map| map.get(HEADER)).cloned();
+    let json = json.ok_or("it is a safetensors file, but not a checkpoint of Thalweg")?;
+    Ok((SafeTensors::deserialize(file).map_err(|error| error.to_string())?, json))
+}
+
+fn read_header(json: &str, path: &Path) -> Result<Header, StoreError> {
     let damaged = |reason: String| StoreError::damaged(path, reason);
-    let (_, metadata) = SafeTensors::read_metadata(file).map_err(|error| damaged(error.to_string()))?;
-    let json = metadata.metadata().as_ref().and_then(|map| map.get(HEADER));
-    let json = json.ok_or_else(|| damaged("it is a safetensors file, but not a checkpoint of Thalweg".to_owned()))?;
     // The format is read alone first: the rest may look different in another version.
     let value: Value = serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?;
     match value["format"].as_u64() {
@@ -130,13 +161,12 @@ fn read_header(path: &Path, file: &[u8]) -> Result<Header, StoreError> {
     }
 }
 
-fn digest(parameters: &[u8], pieces: &[(String, Vec<u8>)]) -> String {
+fn digest(header: &str, parameters: &[u8], pieces: &[(String, Vec<u8>)]) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(parameters);
-    for (name, state) in pieces {
-        hasher.update(name.as_bytes());
-        hasher.update(&(state.len() as u64).to_le_bytes());
-        hasher.update(state);
+    let states = pieces.iter().map(|(_, state)| state.as_slice());
+    for part in [header.as_bytes(), parameters].into_iter().chain(states) {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -82,15 +82,38 @@ impl<W: Write> Write for Counted<'_, W> {
 /// # Errors
 /// [`StoreError::Damaged`] naming the first line that is not a JSON object; [`StoreError::Io`].
 pub fn read_events(path: &Path) -> Result<Vec<Record>, StoreError> {
-    let bytes = std::fs::read(path).map_err(StoreError::io("read", path))?;
+    parse_events(&std::fs::read(path).map_err(StoreError::io("read", path))?, path)
+}
+
+/// As [`read_events`], from memory; `path` names the log in errors.
+pub(crate) fn parse_events(bytes: &[u8], path: &Path) -> Result<Vec<Record>, StoreError> {
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    let lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let lines = bytes[..whole].split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
     lines
-        .enumerate()
         .map(|(number, line)| match serde_json::from_slice(line) {
             Ok(Value::Object(map)) => Ok(Record::from(map)),
             Ok(_) => Err(StoreError::damaged(path, format!("line {} is no JSON object", number + 1))),
             Err(error) => Err(StoreError::damaged(path, format!("line {}: {error}", number + 1))),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn every_number_comes_back_to_the_bit(bits in proptest::num::u64::ANY) {
+            let number = f64::from_bits(bits);
+            let mut record = Record::default();
+            record.put_number("x", number);
+            let line = serde_json::to_string(record.as_json()).unwrap() + "\n";
+            let read = parse_events(line.as_bytes(), Path::new("events.jsonl")).unwrap();
+            match read[0].number("x") {
+                Some(found) => proptest::prop_assert_eq!(found.to_bits(), bits),
+                None => proptest::prop_assert!(!number.is_finite()),
+            }
+        }
+    }
 }
