@@ -1,5 +1,7 @@
 //! What can go wrong when following a descent exactly.
 
+use std::path::{Path, PathBuf};
+
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -51,6 +53,15 @@ pub enum Error {
         source: Box<Error>,
     },
 
+    /// A vector file that cannot be checked.
+    #[error("{}: {reason}", file.display())]
+    Vector {
+        /// The file or folder.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// A measurement failed.
     #[error(transparent)]
     Measurement(#[from] thalweg_probes::Error),
@@ -85,6 +96,11 @@ impl Error {
     /// This error, in a step of a descent after the first.
     pub(crate) fn at_step(self, step: u64) -> Self {
         if step == 0 { self } else { Self::Step { step, source: Box::new(self) } }
+    }
+
+    /// A vector file that cannot be checked.
+    pub(crate) fn vector(file: &Path, reason: impl Into<String>) -> Self {
+        Self::Vector { file: file.to_path_buf(), reason: reason.into() }
     }
 
     /// A flow that stopped.

@@ -5,15 +5,19 @@
 //! | how do deep equilibrium models descend, and what do they conserve? | [`deq`] |
 //! | which part of a private model's weights is signal, which memorised noise, which injected noise? | [`features`] |
 //! | how is a gradient flow followed? | [`ode`] |
+//! | does it agree with published and reference values? | [`check`] |
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod deq;
 pub mod error;
 pub mod features;
 pub mod ode;
 
 mod matrix;
+mod quadrature;
 mod vector;
 
+pub use check::{Checked, check};
 pub use error::{Error, Result};

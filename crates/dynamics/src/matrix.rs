@@ -69,6 +69,10 @@ impl Symmetric {
         Ok(found)
     }
 
+    pub(crate) fn as_ref(&self) -> MatRef<'_, f64> {
+        self.matrix.as_ref()
+    }
+
     pub(crate) fn at(&self, i: usize, j: usize) -> f64 {
         self.matrix[(i, j)]
     }

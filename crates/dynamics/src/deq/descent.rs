@@ -139,7 +139,7 @@ impl Descent {
             let before = theta.last().copied();
             let farthest = norm(&theta);
             add_scaled(&mut theta, -self.rate, &gradient);
-            self.check(step, &theta, farthest)?;
+            check_distance(step, &theta, farthest)?;
             watch.step(self.rate, &gradient, before, theta.last().copied());
         }
         let last = model.evaluate(&theta, self.backward, &mut gradient).map_err(|error| error.at_step(self.steps))?;
@@ -154,15 +154,6 @@ impl Descent {
         };
         let warnings = self.warnings(model, &theta, &gradient, &last, &watch)?;
         Ok(Outcome { risk: last.risk, theta, radius_squared, longest_step: watch.longest_step, warnings, records })
-    }
-
-    fn check(&self, step: u64, theta: &[f64], last_norm: f64) -> Result<()> {
-        let distance = norm(theta);
-        if distance <= FARTHEST {
-            return Ok(());
-        }
-        let hint = "a smaller learning rate, or a start farther from v = 1".to_owned();
-        Err(Error::Diverged { what: "the norm of the parameters".to_owned(), value: distance, step, last_norm, hint })
     }
 
     fn warnings(
@@ -186,6 +177,16 @@ impl Descent {
         ];
         Ok(found.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)).collect())
     }
+}
+
+/// Refuses parameters that have left every bound.
+pub(super) fn check_distance(step: u64, theta: &[f64], last_norm: f64) -> Result<()> {
+    let distance = norm(theta);
+    if distance <= FARTHEST {
+        return Ok(());
+    }
+    let hint = "a smaller learning rate, or a start farther from v = 1".to_owned();
+    Err(Error::Diverged { what: "the norm of the parameters".to_owned(), value: distance, step, last_norm, hint })
 }
 
 /// `|u|^2 + (1 - v)^2` of `theta = (u, v)`.

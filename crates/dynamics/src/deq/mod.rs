@@ -8,6 +8,8 @@
 //! | how is the fixed point found? | [`fixed_point`] for vectors, [`mod@unit`] for one unit |
 //! | how does the gradient come back? | [`backward`] |
 //! | a linear model: conserved sphere, certificate, closed form | [`linear`] |
+//! | a matrix model: a conserved matrix | [`matrix`] |
+//! | a non-linear unit on data, and its curvature at the target | [`single_index`], [`local`] |
 //! | descent step by step, and the exact drift of what flow conserves | [`descent`] |
 //!
 //! After Dandapanthula and Ramdas, *Gradient flow for deep equilibrium single-index models* (2025).
@@ -17,9 +19,14 @@ pub mod backward;
 pub mod descent;
 pub mod fixed_point;
 pub mod linear;
+pub mod local;
+pub mod matrix;
+pub mod single_index;
 pub mod unit;
 
 pub use activation::Activation;
 pub use backward::Backward;
 pub use descent::{Descent, Model, Outcome, RadiusSquared, Warning};
 pub use linear::LinearDeq;
+pub use matrix::MatrixDeq;
+pub use single_index::SingleIndex;
