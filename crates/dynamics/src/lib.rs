@@ -5,7 +5,7 @@
 //! | how do deep equilibrium models descend, and what do they conserve? | [`deq`] |
 //! | which part of a private model's weights is signal, which memorised noise, which injected noise? | [`features`] |
 //! | how is a gradient flow followed? | [`ode`] |
-//! | does it agree with published and reference values? | [`check`] |
+//! | does it agree with published and reference values? | [`mod@check`] |
 
 #![forbid(unsafe_code)]
 
