@@ -24,8 +24,8 @@ impl MatchedFilter {
     /// # Errors
     /// [`Error::Unsuitable`] for a C of no structure that is too large to be formed.
     pub(super) fn of_pattern(strategy: &Strategy, pattern: Pattern) -> Result<Self> {
-        let matrix = Matrix::of(strategy)?;
         let n = strategy.steps();
+        let matrix = Matrix::of(strategy, n)?;
         let (b, k) = (pattern.separation(n), pattern.at_most(n));
         // All places where k participations fit, and the rest of the first period.
         let places = n.saturating_sub((k - 1) * b).max(b.min(n));
@@ -37,7 +37,7 @@ impl MatchedFilter {
                 (longest, best) = (length, steps);
             }
         }
-        Ok(Self::new(&matrix, &best))
+        Ok(Self::of_steps(&matrix, &best))
     }
 
     /// The canary in so many steps, evenly spread.
@@ -47,10 +47,11 @@ impl MatchedFilter {
     pub(super) fn spread(strategy: &Strategy, count: usize) -> Result<Self> {
         let n = strategy.steps();
         let steps: Vec<usize> = (0..count.min(n)).map(|i| i * n / count.min(n)).collect();
-        Ok(Self::new(&Matrix::of(strategy)?, &steps))
+        Ok(Self::of_steps(&Matrix::of(strategy, n)?, &steps))
     }
 
-    fn new(matrix: &Matrix, steps: &[usize]) -> Self {
+    /// The canary in these steps, each below the steps of the matrix.
+    pub(super) fn of_steps(matrix: &Matrix, steps: &[usize]) -> Self {
         let shift = matrix.sum_of_columns(steps);
         let mut takes_part = vec![false; matrix.steps];
         steps.iter().for_each(|&step| takes_part[step] = true);
@@ -58,8 +59,8 @@ impl MatchedFilter {
     }
 }
 
-/// C, lower-triangular.
-struct Matrix {
+/// The first rows and columns of C, which is lower-triangular.
+pub(super) struct Matrix {
     steps: usize,
     entries: Entries,
 }
@@ -67,26 +68,30 @@ struct Matrix {
 enum Entries {
     /// `toep(c) diag(1 / scale)`.
     Toeplitz { c: Vec<f64>, scale: Option<Vec<f64>> },
-    /// Row-major.
-    Dense(Vec<f64>),
+    /// Row-major, in rows of so many columns.
+    Dense { columns: usize, values: Vec<f64> },
 }
 
 impl Matrix {
-    fn of(strategy: &Strategy) -> Result<Self> {
+    /// Of the first `released` steps, at most those of the strategy.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`] for a C of no structure that is too large to be formed.
+    pub(super) fn of(strategy: &Strategy, released: usize) -> Result<Self> {
         let steps = strategy.steps();
         let entries = match (strategy.toeplitz(), strategy.form()) {
             (Some(c), _) => Entries::Toeplitz { c, scale: None },
             (None, Form::ScaledInverse { scale, coefficients }) => {
                 Entries::Toeplitz { c: crate::coefficients::inverse(coefficients, steps), scale: Some(scale.clone()) }
             }
-            _ if steps <= LARGEST_DENSE => Entries::Dense(strategy.matrix()),
+            _ if steps <= LARGEST_DENSE => Entries::Dense { columns: steps, values: strategy.matrix() },
             _ => {
                 let reason =
                     format!("its audit needs an n x n matrix, kept for at most {LARGEST_DENSE} steps; audit fewer steps");
                 return Err(Error::unsuitable(strategy.name(), reason));
             }
         };
-        Ok(Self { steps, entries })
+        Ok(Self { steps: released.min(steps), entries })
     }
 
     /// Column t from its diagonal entry downwards.
@@ -96,7 +101,7 @@ impl Matrix {
                 let factor = scale.as_ref().map_or(1.0, |scale| 1.0 / scale[t]);
                 Box::new(c.iter().take(self.steps - t).map(move |c| factor * c))
             }
-            Entries::Dense(matrix) => Box::new(matrix.iter().skip(t * self.steps + t).step_by(self.steps).copied()),
+            Entries::Dense { columns, values } => Box::new(values.iter().skip(t * columns + t).step_by(*columns).copied()),
         }
     }
 

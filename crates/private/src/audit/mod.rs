@@ -9,6 +9,7 @@
 //! | which epsilon do its scores refute? | [`Audit`], by a [`Method`] and [`Thresholds`] |
 //! | the formulas alone | [`clopper_pearson`], [`gdp`], [`one_run`], [`one_run_fdp`] |
 //! | does the guard of a plan hide one unit as well as it claims? | [`MechanismAudit`] |
+//! | does a whole training, batches and loop included? | [`TrainingAudit`] with [`CanaryGradients`] |
 //! | would the audit notice if it did not? | [`Fault`] |
 //! | what is told of it? | [`AuditReport`] |
 //!
@@ -16,6 +17,7 @@
 
 mod binomial;
 mod bound;
+mod canaries;
 pub mod clopper_pearson;
 mod fault;
 pub mod gdp;
@@ -25,12 +27,15 @@ pub mod one_run;
 pub mod one_run_fdp;
 mod report;
 mod scores;
+mod training;
 
 pub use bound::{Audit, Bound, Method, Thresholds};
+pub use canaries::{CanaryGradients, Direction};
 pub use fault::{Fault, NOISE_DIVISOR};
 pub use mechanism::{MechanismAudit, TRIALS};
 pub use report::{AuditReport, Histogram, Verdict};
 pub use scores::{Counts, Scores};
+pub use training::TrainingAudit;
 
 /// The largest value of at least `least` for which `is_refuted`, which holds up to some value and not beyond; `least` where it
 /// holds nowhere above.
