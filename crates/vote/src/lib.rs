@@ -13,26 +13,31 @@
 //! | how is it evaluated on shares, and from which correlated randomness? | [`circuit`], [`mod@evaluate`], [`correlation`] |
 //! | what must come out? | [`plain`] |
 //! | what is agreed, and who sends what when? | [`settings`]; [`client`], [`aggregator`], [`dealer`] as [`machine`]s; [`wire`] |
-//! | how many bytes? | [`ledger`] |
+//! | how many bytes, and against what? | [`ledger`], [`costs`], [`mod@plan`] |
+//! | what does a vote say about one user, and a vote of votes about the vote? | [`leakage`], [`agreement`] |
 //! | all of it in one process? | [`simulate`] |
 
 #![forbid(unsafe_code)]
 
 pub mod aggregator;
+pub mod agreement;
 pub mod circuit;
 pub mod client;
 pub mod correlation;
+pub mod costs;
 pub mod dealer;
 pub mod domain;
 pub mod error;
 pub mod evaluate;
 pub mod field;
 pub mod grouping;
+pub mod leakage;
 pub mod ledger;
 pub mod mac;
 pub mod machine;
 pub mod packing;
 pub mod plain;
+pub mod plan;
 pub mod polynomial;
 pub mod prg;
 pub mod protocol;
