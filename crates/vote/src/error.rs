@@ -1,5 +1,7 @@
 //! What can go wrong before a vote runs: values, inputs, plans. What a message can have wrong is a fault of the wire.
 
+use std::path::PathBuf;
+
 use crate::Domain;
 
 /// The result of everything in this crate that is not a state machine.
@@ -52,6 +54,15 @@ pub enum Error {
         vote: i8,
         /// The domain.
         domain: Domain,
+    },
+
+    /// A file of test vectors that cannot be read.
+    #[error("the vectors in {} cannot be read: {reason}", path.display())]
+    Vectors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
     },
 
     /// The operating system gave no random bytes.

@@ -16,6 +16,7 @@
 //! | how many bytes, and against what? | [`ledger`], [`costs`], [`mod@plan`] |
 //! | what does a vote say about one user, and a vote of votes about the vote? | [`leakage`], [`agreement`] |
 //! | all of it in one process? | [`simulate`] |
+//! | does it agree with an independent program? | [`vectors`] |
 
 #![forbid(unsafe_code)]
 
@@ -48,6 +49,7 @@ pub mod settings;
 pub mod signs;
 pub mod simulate;
 pub mod tie;
+pub mod vectors;
 pub mod wire;
 
 pub use aggregator::{Aggregator, AggregatorConfig};
@@ -64,3 +66,4 @@ pub use schedule::{Product, Schedule, ScheduleKind};
 pub use settings::{Outer, Settings, Switch};
 pub use simulate::{Simulation, SimulationConfig};
 pub use tie::Tie;
+pub use vectors::check_vectors;

@@ -86,6 +86,11 @@ impl Encoding {
     }
 }
 
+/// The elements of a full word in base p.
+pub(crate) fn digits_of_word(field: Field) -> usize {
+    base_p::Words::of(field).digits()
+}
+
 pub(crate) use bits::{length as bits_length, pack as pack_bits, unpack as unpack_bits};
 
 #[cfg(test)]

@@ -24,6 +24,10 @@ impl Words {
         Self { p, digits, reciprocal: u64::MAX / p }
     }
 
+    pub(super) const fn digits(&self) -> usize {
+        self.digits
+    }
+
     /// The largest number of `digits` digits.
     fn largest(&self, digits: usize) -> u64 {
         (0..digits).fold(0, |number, _| number * self.p + (self.p - 1))
