@@ -133,16 +133,6 @@ impl Clip {
         }
     }
 
-    /// A name for reports.
-    pub fn name(&self) -> &'static str {
-        match self.rule {
-            Rule::Flat { .. } => "flat",
-            Rule::PerBlock { .. } => "per-block",
-            Rule::Automatic { .. } => "automatic",
-            Rule::Global { .. } => "global",
-        }
-    }
-
     /// The weight of each unit, for each block where the rule looks at blocks.
     ///
     /// # Errors
@@ -188,6 +178,53 @@ impl Clip {
             _ if norm.is_finite() => Ok(Some(norm)),
             OnNonFinite::Zero => Ok(None),
             OnNonFinite::Error => Err(Error::NonFiniteNorm { unit, norm }),
+        }
+    }
+}
+
+/// Reads `RULE:VALUE`, as it is displayed: `flat:1`, `per-block:1`, `per-block:1:0.9,0.1` with shares, `automatic:0.01`,
+/// `global:2`.
+///
+/// `adaptive` is refused with the reason.
+impl std::str::FromStr for Clip {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown =
+            || Error::value("the clipping", format!("{text:?}"), "RULE:VALUE with the rule flat, per-block, automatic or global");
+        let (rule, rest) = text.split_once(':').unwrap_or((text, ""));
+        if rule == "adaptive" {
+            return Err(Error::unsuitable(
+                "adaptive clipping",
+                "it changes the clip norm from step to step, and correlated noise is calibrated for one; choose flat:ZETA",
+            ));
+        }
+        let (value, shares) = rest.split_once(':').map_or((rest, None), |(value, shares)| (value, Some(shares)));
+        let number = |text: &str| text.parse::<f64>().map_err(|_| unknown());
+        match (rule, shares) {
+            ("flat", None) => Self::to(number(value)?),
+            ("per-block", None) => Self::per_block(number(value)?, Shares::Equal),
+            ("per-block", Some(shares)) => {
+                Self::per_block(number(value)?, Shares::Given(shares.split(',').map(number).collect::<Result<_>>()?))
+            }
+            ("automatic", None) => Self::automatic(number(value)?),
+            ("global", None) => Self::global(number(value)?),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl std::fmt::Display for Clip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.rule {
+            Rule::Flat { norm } => write!(f, "flat:{norm}"),
+            Rule::PerBlock { norm, shares: Shares::Equal } => write!(f, "per-block:{norm}"),
+            Rule::PerBlock { norm, shares: Shares::Given(shares) } => {
+                let shares: Vec<String> = shares.iter().map(ToString::to_string).collect();
+                write!(f, "per-block:{norm}:{}", shares.join(","))
+            }
+            Rule::Automatic { gamma } => write!(f, "automatic:{gamma}"),
+            Rule::Global { norm } => write!(f, "global:{norm}"),
         }
     }
 }
@@ -331,6 +368,21 @@ mod tests {
         let three = Clip::per_block(1.0, Shares::Given(vec![1.0; 3])).unwrap();
         let error = three.weights(&SquaredNorms::new(2, vec![1.0; 4])).unwrap_err().to_string();
         assert!(error.contains("is 3, but must be 2"), "{error}");
+    }
+
+    #[test]
+    fn text_is_read_as_it_is_shown_and_adaptive_clipping_is_refused() {
+        for clip in rules(0.25) {
+            assert_eq!(clip.to_string().parse::<Clip>().unwrap(), clip);
+        }
+        assert_eq!("per-block:2:3,1".parse::<Clip>().unwrap(), Clip::per_block(2.0, Shares::Given(vec![3.0, 1.0])).unwrap());
+        for bad in
+            ["", "flat", "flat:", "flat:x", "flat:1:2", "per-block:1:", "per-block:1:a", "sharp:1", "automatic:0", "global:-1"]
+        {
+            assert!(matches!(bad.parse::<Clip>(), Err(Error::Value { .. })), "{bad}");
+        }
+        let error = "adaptive:0.5".parse::<Clip>().unwrap_err().to_string();
+        assert!(error.contains("correlated noise"), "{error}");
     }
 
     #[test]

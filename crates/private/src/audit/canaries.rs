@@ -8,6 +8,9 @@ use thalweg_descent::{Layout, Seed, Stream};
 
 use crate::error::{Error, Result};
 
+/// The usual number of canaries.
+pub const CANARIES: usize = 1000;
+
 /// The directions of canary gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -27,10 +30,10 @@ pub enum Direction {
 ///
 /// ```
 /// use thalweg_descent::{Layout, Seed};
-/// use thalweg_private::audit::{CanaryGradients, Direction};
+/// use thalweg_private::audit::{CANARIES, CanaryGradients, Direction};
 ///
 /// let layout = Layout::single("weight", &[100, 100]);
-/// let canaries = CanaryGradients::new(1000, &layout, Direction::Sparse { coordinates: 8 }, Seed(1))?;
+/// let canaries = CanaryGradients::new(CANARIES, &layout, Direction::Sparse { coordinates: 8 }, Seed(1))?;
 /// let mut update = vec![0.0; 10_000];
 /// canaries.add(3, 0.5, &mut update);
 /// assert!((canaries.response(3, &update) - 0.5).abs() < 1e-6);

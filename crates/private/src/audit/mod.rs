@@ -30,7 +30,7 @@ mod scores;
 mod training;
 
 pub use bound::{Audit, Bound, Method, Thresholds};
-pub use canaries::{CanaryGradients, Direction};
+pub use canaries::{CANARIES, CanaryGradients, Direction};
 pub use fault::{Fault, NOISE_DIVISOR};
 pub use mechanism::{MechanismAudit, TRIALS};
 pub use report::{AuditReport, Histogram, Verdict};

@@ -19,7 +19,7 @@ use super::scores::Scores;
 use crate::error::{Error, Result};
 use crate::plan::PrivacyPlan;
 
-/// An audit of one training, sampling and loop included: 1,000 canaries are the usual number.
+/// An audit of one training, sampling and loop included, with [`CANARIES`](super::CANARIES) or so canaries.
 ///
 /// Canaries are examples behind the real ones: the chooser draws from [`population`](Self::population) indices. Those whose coin
 /// says "in" contribute a gradient in a direction of their own, as long as clipping allows; the others nothing. An observer
