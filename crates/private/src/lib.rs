@@ -9,7 +9,7 @@
 //! | which map does my optimiser compute? | [`workload`] |
 //! | which noise suits it, and how large is the error? | [`strategy`], [`evaluation`], [`mod@lower_bound`] |
 //! | how much can one example move it? | [`pattern`], [`sensitivity`], [`clip`] |
-//! | how much noise for (epsilon, delta)? | [`accountant`], [`plan`] |
+//! | how much noise for (epsilon, delta)? | [`accountant`], [`sampler`], [`plan`] |
 //! | how does it get into the training? | [`noise`] on slices; [`guard`] in a descent |
 //! | does the running system keep its promise? | [`audit`] |
 //!
@@ -45,6 +45,7 @@ pub mod noise;
 mod optimise;
 pub mod pattern;
 pub mod plan;
+pub mod sampler;
 pub mod sensitivity;
 pub mod strategy;
 pub mod workload;

@@ -1,74 +1,95 @@
-//! DP-SGD with Poisson sampling by Renyi divergences (Mironov, Talwar and Zhang, arXiv 1908.10530): quick, and never below the truth.
+//! Privacy by Renyi divergences (Mironov, arXiv 1702.07476; with Poisson sampling: Mironov, Talwar and Zhang, arXiv 1908.10530).
 //!
 //! The divergence of one step is exact at every order, integer or not; peers over-estimate fractional orders. For the least epsilon
-//! take [`Poisson::epsilon`], which is 5 to 15 % lower.
+//! take [`Composition::epsilon`](super::Composition::epsilon), which is 5 to 15 % lower.
 
-use super::poisson::{Poisson, log_mixture};
-use crate::error::{Error, Result, probability};
+use super::pair::Pair;
+use super::tilted::Steps;
+use super::{Composition, Mechanism, Neighbours};
+use crate::error::{Error, Result};
 
-/// The orders that a conversion tries: 1.1 to 10.9 by tenths, and 12 to 63.
+/// The orders that a conversion tries: 1.1 to 10.9 by tenths, 12 to 63, and four large ones for little loss at a small delta.
 pub fn orders() -> impl Iterator<Item = f64> {
-    (11..110).map(|tenths| f64::from(tenths) / 10.0).chain((12..64).map(f64::from))
+    (11..110).map(|tenths| f64::from(tenths) / 10.0).chain((12..64).map(f64::from)).chain([128.0, 256.0, 512.0, 1024.0])
 }
 
-/// The Renyi divergence of one step at an order a above 1:
-/// `R(a) = log E[(1 - q + q e^{(2x-1)/(2 sigma^2)})^a] / (a - 1)` over x from `N(0, sigma^2)`.
+/// The Renyi divergence of one use of a mechanism at an order a above 1, in its worse direction: `log E_Q[(P/Q)^a] / (a - 1)`.
 ///
 /// ```
-/// use thalweg_private::accountant::{poisson::Poisson, rdp};
-/// let step = Poisson { sigma: 1.0, rate: 0.01, steps: 1 };
-/// assert!((rdp::divergence(&step, 4.5)? - 4.149_270_673_25e-4).abs() < 1e-13);
+/// use thalweg_private::accountant::{Mechanism, Neighbours, rdp};
+/// let step = Mechanism::Poisson { noise_multiplier: 1.0, rate: 0.01 };
+/// assert!((rdp::divergence(step, Neighbours::AddRemove, 4.5)? - 4.149_270_673_25e-4).abs() < 1e-13);
 /// # Ok::<(), thalweg_private::Error>(())
 /// ```
 ///
 /// # Errors
-/// [`Error::Value`] for a step out of range or an order that is not above 1.
-pub fn divergence(step: &Poisson, order: f64) -> Result<f64> {
-    step.check()?;
+/// [`Error::Value`] for a mechanism out of range, an order that is not above 1, or noise too small to integrate.
+pub fn divergence(mechanism: Mechanism, neighbours: Neighbours, order: f64) -> Result<f64> {
     if !(order.is_finite() && order > 1.0) {
         return Err(Error::value("the order", order, "a finite number above 1"));
     }
-    let (s, q) = (step.sigma, step.rate);
-    if q == 1.0 {
-        return Ok(0.5 * order / (s * s));
+    let mut worst = 0.0f64;
+    for steps in Composition::of(neighbours, mechanism, 1)?.directions() {
+        worst = worst.max(composed(&steps, order)?);
     }
-    // The integrand is at most a mixture of normal densities with centres in [0, a]; 12 sigma beyond them lies less than 1e-30.
-    // It is analytic in a strip of half-width pi sigma^2, so the trapezoidal rule with this width is exact to rounding.
-    let width = s.min(s * s) / 10.0;
-    let points = ((order + 24.0 * s) / width).ceil();
-    if points > 1e7 {
-        return Err(Error::value("the noise multiplier sigma", s, "larger: its divergence is too sharp to be integrated"));
-    }
-    let log_density = |i: u64| {
-        let x = i as f64 * width - 12.0 * s;
-        order * log_mixture(q, (2.0 * x - 1.0) / (2.0 * s * s)) - 0.5 * (x / s).powi(2)
-    };
-    let largest = (0..=points as u64).map(log_density).fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = (0..=points as u64).map(|i| (log_density(i) - largest).exp()).sum();
-    let log_moment = largest + (sum * width / (s * (2.0 * std::f64::consts::PI).sqrt())).ln();
-    Ok((log_moment / (order - 1.0)).max(0.0))
+    Ok(worst)
 }
 
-/// The epsilon of all steps at `delta`: the least of `T R(a) + log((a-1)/a) - (log delta + log a)/(a-1)` over [`orders`].
-///
-/// # Errors
-/// [`Error::Value`] for values out of range.
-pub fn epsilon(steps: &Poisson, delta: f64) -> Result<f64> {
-    let delta = probability("delta", delta)?;
+/// The least of `R(a) + log((a-1)/a) - (log delta + log a)/(a-1)` over [`orders`], with R the divergence of all steps.
+pub(super) fn epsilon_of(steps: &Steps, delta: f64) -> Result<f64> {
     let mut least = f64::INFINITY;
     for a in orders() {
-        let composed = steps.steps as f64 * divergence(steps, a)?;
-        least = least.min(composed + (-1.0 / a).ln_1p() - (delta.ln() + a.ln()) / (a - 1.0));
+        least = least.min(composed(steps, a)? + (-1.0 / a).ln_1p() - (delta.ln() + a.ln()) / (a - 1.0));
     }
     Ok(least.max(0.0))
+}
+
+fn composed(steps: &Steps, order: f64) -> Result<f64> {
+    let mut sum = 0.0;
+    for (pair, count) in steps {
+        sum += *count as f64 * of_pair(pair, order)?;
+    }
+    Ok(sum)
+}
+
+fn of_pair(pair: &Pair, order: f64) -> Result<f64> {
+    let mu = pair.mu();
+    if pair.is_gaussian() {
+        return Ok(0.5 * order * mu * mu);
+    }
+    // The integrand is at most a mixture of normal densities with centres in [-mu, 2 a mu]; 12 beyond them lies less than 1e-30.
+    // It is analytic in a strip of half-width pi / mu, so the trapezoidal rule with this width is exact to rounding.
+    let width = 0.1 / mu.max(1.0);
+    let start = -mu - 12.0;
+    let points = ((mu * (1.0 + 2.0 * order) + 24.0) / width).ceil();
+    if points > 1e7 {
+        return Err(Error::value("the noise multiplier sigma", 1.0 / mu, "larger: its divergence is too sharp to be integrated"));
+    }
+    let log_density = |i: u64| {
+        let z = start + i as f64 * width;
+        order * pair.loss(z) + pair.log_base(z)
+    };
+    let logs: Vec<f64> = (0..=points as u64).map(log_density).collect();
+    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logs.iter().map(|log| (log - largest).exp()).sum();
+    let log_moment = largest + (sum * width / (2.0 * std::f64::consts::PI).sqrt()).ln();
+    Ok((log_moment / (order - 1.0)).max(0.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn steps(sigma: f64, rate: f64, steps: u64) -> Poisson {
-        Poisson { sigma, rate, steps }
+    fn step(sigma: f64, rate: f64) -> Mechanism {
+        Mechanism::Poisson { noise_multiplier: sigma, rate }
+    }
+
+    fn at(sigma: f64, rate: f64, order: f64) -> Result<f64> {
+        divergence(step(sigma, rate), Neighbours::AddRemove, order)
+    }
+
+    fn epsilon(sigma: f64, rate: f64, steps: u64, delta: f64) -> f64 {
+        Composition::of(Neighbours::AddRemove, step(sigma, rate), steps).unwrap().renyi_epsilon(delta).unwrap()
     }
 
     #[test]
@@ -82,7 +103,7 @@ mod tests {
             (0.04, 1.5, 1.7, 7.55175797309e-4),
             (0.1, 2.0, 16.0, 4.52918390836e-2),
         ] {
-            let found = divergence(&steps(sigma, q, 1), order).unwrap();
+            let found = at(sigma, q, order).unwrap();
             assert!((found / expected - 1.0).abs() < 1e-9, "{q} {sigma} {order}: {found:e}, expected {expected:e}");
         }
     }
@@ -98,7 +119,7 @@ mod tests {
                 binomial *= f64::from(a - k) / (x + 1.0);
             }
             let expected = f64::ln(moment) / f64::from(a - 1);
-            let found = divergence(&steps(s, q, 1), f64::from(a)).unwrap();
+            let found = at(s, q, f64::from(a)).unwrap();
             assert!((found / expected - 1.0).abs() < 1e-10, "{found}, expected {expected}");
         }
     }
@@ -115,27 +136,34 @@ mod tests {
             (1.1, 256.0 / 60_000.0, 14_062, 1e-5, 2.596556),
             (0.6, 0.005, 5000, 1e-6, 10.044535),
         ] {
-            let found = epsilon(&steps(sigma, rate, count), delta).unwrap();
+            let found = epsilon(sigma, rate, count, delta);
             assert!(found <= peer + 1e-6 && found > 0.999 * peer, "{found}, a peer has {peer}");
         }
-        let exact = epsilon(&steps(1.5, 0.04, 2250), 1e-5).unwrap();
+        let exact = epsilon(1.5, 0.04, 2250, 1e-5);
         assert!((exact - 7.329111).abs() < 2e-6, "{exact}");
     }
 
     #[test]
-    fn never_below_the_privacy_loss_distribution() {
-        for of in [steps(1.0, 0.01, 1000), steps(2.0, 0.5, 30)] {
-            assert!(epsilon(&of, 1e-5).unwrap() >= of.epsilon(1e-5, 1e-3).unwrap());
+    fn replacing_costs_more_than_removing_and_at_most_two_such_steps() {
+        for (sigma, rate) in [(1.0, 0.01), (3.0, 0.4)] {
+            for order in [1.5, 4.0, 20.0] {
+                let replaced = divergence(step(sigma, rate), Neighbours::ReplaceOne, order).unwrap();
+                assert!(replaced > at(sigma, rate, order).unwrap());
+                // The whole batch without sampling: sensitivity 2.
+                assert!(replaced < 0.5 * order * 4.0 / (sigma * sigma));
+            }
         }
+        let whole = divergence(step(2.0, 1.0), Neighbours::ReplaceOne, 3.0).unwrap();
+        assert_eq!(whole, 0.5 * 3.0);
     }
 
     #[test]
     fn what_is_out_of_range_is_an_error() {
-        assert!(divergence(&steps(1.0, 0.1, 1), 1.0).is_err());
-        assert!(divergence(&steps(1.0, 0.1, 1), f64::NAN).is_err());
-        assert!(divergence(&steps(0.0, 0.1, 1), 2.0).is_err());
-        assert!(divergence(&steps(1e-6, 0.1, 1), 2.0).is_err());
-        assert!(epsilon(&steps(1.0, 0.1, 1), 1.0).is_err());
-        assert_eq!(divergence(&steps(2.0, 1.0, 1), 4.0).unwrap(), 0.5);
+        assert!(at(1.0, 0.1, 1.0).is_err());
+        assert!(at(1.0, 0.1, f64::NAN).is_err());
+        assert!(at(0.0, 0.1, 2.0).is_err());
+        assert!(at(1e-6, 0.1, 2.0).is_err());
+        assert_eq!(at(2.0, 1.0, 4.0).unwrap(), 0.5);
+        assert!(Composition::new(Neighbours::AddRemove).renyi_epsilon(1.0).is_err());
     }
 }

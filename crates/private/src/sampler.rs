@@ -1,0 +1,68 @@
+//! How batches are drawn, as far as a privacy guarantee depends on it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A way to draw the batches of a run. `rate` is always the expected share of all data in one step, B/N.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+#[non_exhaustive]
+pub enum Sampling {
+    /// Batches that do not depend on secret chance: a fixed order, or all data in each step.
+    None,
+    /// Each example in each step independently with probability `rate`.
+    Poisson {
+        /// In (0, 1].
+        rate: f64,
+    },
+    /// The data lie in `groups` disjoint groups of nearly equal size; step t draws from group `t mod groups`, each example
+    /// independently with probability `groups * rate`.
+    Cyclic {
+        /// b', at least 1.
+        groups: u64,
+        /// In (0, 1/b'].
+        rate: f64,
+    },
+}
+
+impl Sampling {
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// [`Error::Value`] that names the parameter.
+    pub fn checked(self) -> Result<Self> {
+        match self {
+            Self::None => {}
+            Self::Poisson { rate } => check_rate(rate)?,
+            Self::Cyclic { groups, rate } => {
+                check_rate(rate)?;
+                if groups == 0 {
+                    return Err(Error::value("the number of groups", 0, "at least 1"));
+                }
+                if groups as f64 * rate > 1.0 {
+                    return Err(Error::value(
+                        "the sampling rate within a group, groups times rate,",
+                        groups as f64 * rate,
+                        "at most 1: take fewer groups or a smaller batch",
+                    ));
+                }
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn check_rate(rate: f64) -> Result<()> {
+    if rate > 0.0 && rate <= 1.0 { Ok(()) } else { Err(Error::value("the sampling rate", rate, "above 0 and at most 1")) }
+}
+
+impl std::fmt::Display for Sampling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => write!(f, "no sampling"),
+            Self::Poisson { rate } => write!(f, "Poisson sampling at rate {rate}"),
+            Self::Cyclic { groups, rate } => write!(f, "cyclic Poisson sampling from {groups} groups at rate {rate}"),
+        }
+    }
+}
