@@ -2,6 +2,7 @@
 //!
 //! | question | module |
 //! |---|---|
+//! | how does a linear transformer learn to learn in context? | [`icl`] |
 //! | how do deep equilibrium models descend, and what do they conserve? | [`deq`] |
 //! | which part of a private model's weights is signal, which memorised noise, which injected noise? | [`features`] |
 //! | how is a gradient flow followed? | [`ode`] |
@@ -13,6 +14,7 @@ pub mod check;
 pub mod deq;
 pub mod error;
 pub mod features;
+pub mod icl;
 pub mod ode;
 
 mod matrix;

@@ -13,19 +13,29 @@
 //! | question | module |
 //! |---|---|
 //! | which singular values and eigenvalues does a matrix have, surely? | [`svd`], [`eigen`] |
+//! | how many directions does it use, by which rule? | [`spectrum`], [`rank`] |
+//! | how far is its row space from another's? | [`subspace`] |
+//! | how fast does a loss forget itself? | [`mod@autocorrelation`] |
+//! | how far is a run from a theory of it? | [`overlay`] |
 //!
 //! Sums are in `f64`, whatever the parameters are in.
 
 #![forbid(unsafe_code)]
 
+pub mod autocorrelation;
 pub mod balance;
 pub mod eigen;
 pub mod error;
 pub mod loss;
 pub mod norms;
+pub mod overlay;
+pub mod rank;
+pub mod spectrum;
+pub mod subspace;
 pub mod svd;
 
 pub use balance::Balance;
 pub use error::{Error, Result};
 pub use loss::Loss;
 pub use norms::Norms;
+pub use rank::RankRule;

@@ -1,0 +1,22 @@
+//! In-context learning of a linear transformer.
+//!
+//! Columns (x; y) of a context and a query (x; 0) go through one layer of linear attention, `Z + W^P (Z Z^T / N) W^Q Z`, and the
+//! query's lower half is the prediction of y = W x. The loss is half the squared error, summed over tasks; the clock of all theories is
+//! **t = steps x rate x tasks**.
+//!
+//! | question | module |
+//! |---|---|
+//! | what do the theories need to know? | [`modes`] |
+//! | the published logistic curve of each mode | [`published`] |
+//! | the exact dynamics at finite context length | [`exact`], and where it ends, [`plateau`] |
+//!
+//! After Mainali and Teixeira, *Exact Learning Dynamics of In-Context Learning in Linear Transformers* (2025).
+
+pub mod exact;
+pub mod modes;
+pub mod plateau;
+pub mod published;
+
+pub use modes::{Modes, Weights};
+pub use plateau::Plateau;
+pub use published::Published;
