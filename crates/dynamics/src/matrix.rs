@@ -35,6 +35,11 @@ pub(crate) fn from_rows(what: &str, entries: &[f64], rows: usize, columns: usize
     Ok(from_fn(rows, columns, |i, j| entries[i * columns + j]))
 }
 
+/// The rows of a matrix, one after the other.
+pub(crate) fn to_rows(matrix: MatRef<'_, f64>) -> Vec<f64> {
+    (0..matrix.nrows()).flat_map(|i| (0..matrix.ncols()).map(move |j| matrix[(i, j)])).collect()
+}
+
 /// Entries may differ from their mirror image by rounding alone.
 const SYMMETRIC: f64 = 1e-12;
 

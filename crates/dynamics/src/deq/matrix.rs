@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::backward::Backward;
 use super::fixed_point::{self, FixedPoint, Search};
 use crate::error::{Error, Result, positive};
-use crate::matrix::{self, Symmetric, product};
+use crate::matrix::{self, Symmetric, product, to_rows};
 use crate::ode::{self, Tolerance, Trajectory};
 use crate::vector::{add_scaled, dot, norm};
 
@@ -165,9 +165,9 @@ impl MatrixDeq {
         }
         Ok(MatrixOutcome {
             risk: self.risk(&theta).map_err(|error| error.at_step(steps))?,
-            start: to_rows(&at_start),
-            end: to_rows(&self.conserved(&theta)?),
-            predicted_end: to_rows(&predicted),
+            start: to_rows(at_start.as_ref()),
+            end: to_rows(self.conserved(&theta)?.as_ref()),
+            predicted_end: to_rows(predicted.as_ref()),
             theta,
         })
     }
@@ -217,7 +217,7 @@ impl MatrixDeq {
             }
         };
         let by_w = product(adjoint.as_ref(), point.output.transpose());
-        to_rows(&by_w).into_iter().chain(to_rows(&adjoint)).collect()
+        to_rows(by_w.as_ref()).into_iter().chain(to_rows(adjoint.as_ref())).collect()
     }
 }
 
@@ -231,10 +231,6 @@ struct Point {
 /// `A A^T + C C^T`, for `[A, C] [A, C]^T`.
 fn outer_square(a: MatRef<'_, f64>, c: MatRef<'_, f64>) -> Mat<f64> {
     product(a, a.transpose()) + product(c, c.transpose())
-}
-
-fn to_rows(matrix: &Mat<f64>) -> Vec<f64> {
-    (0..matrix.nrows()).flat_map(|i| (0..matrix.ncols()).map(move |j| matrix[(i, j)])).collect()
 }
 
 #[cfg(test)]

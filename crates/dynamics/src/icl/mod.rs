@@ -9,14 +9,27 @@
 //! | what do the theories need to know? | [`modes`] |
 //! | the published logistic curve of each mode | [`published`] |
 //! | the exact dynamics at finite context length | [`exact`], and where it ends, [`plateau`] |
+//! | the exact dynamics of full matrices | [`matrix_flow`], of a [`problem`] |
+//! | the model itself, with all its blocks | [`transformer`] |
+//! | stochastic descent and its band over seeds | [`sgd`], on contexts from [`sampler`] |
+//! | which tasks make the theories exact? | [`tasks`] |
 //!
 //! After Mainali and Teixeira, *Exact Learning Dynamics of In-Context Learning in Linear Transformers* (2025).
 
 pub mod exact;
+pub mod matrix_flow;
 pub mod modes;
 pub mod plateau;
+pub mod problem;
 pub mod published;
+pub mod sampler;
+pub mod sgd;
+pub mod tasks;
+pub mod transformer;
 
 pub use modes::{Modes, Weights};
 pub use plateau::Plateau;
+pub use problem::Problem;
 pub use published::Published;
+pub use tasks::Tasks;
+pub use transformer::Transformer;

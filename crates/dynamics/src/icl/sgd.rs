@@ -1,0 +1,353 @@
+//! Stochastic gradient descent of the transformer with all its blocks, and its band over seeds.
+
+use faer::Mat;
+use rayon::prelude::*;
+use serde::Serialize;
+use thalweg_descent::Seed;
+
+use super::problem::Problem;
+use super::sampler::Sampler;
+use super::transformer::{Block, Example, Transformer, Workspace};
+use crate::error::{Error, Result, positive};
+use crate::matrix::to_rows;
+use crate::vector::{add_scaled, norm};
+
+/// How a run descends: gradients are averaged over a task's contexts and summed over tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// The learning rate times the number of tasks: time on the theories' clock per step.
+    pub rate_times_tasks: f64,
+    /// The number of steps.
+    pub steps: u64,
+    /// Contexts for each task and step.
+    pub batch_per_task: usize,
+    /// A record is kept at the start and after each so many steps.
+    pub record_every: u64,
+}
+
+impl Default for Plan {
+    /// 6000 steps of 0.02, 8 contexts for each task, a record each 100 steps: 120 units of time.
+    fn default() -> Self {
+        Self { rate_times_tasks: 0.02, steps: 6000, batch_per_task: 8, record_every: 100 }
+    }
+}
+
+impl Plan {
+    fn check(&self) -> Result<()> {
+        positive("the rate times the number of tasks", self.rate_times_tasks)?;
+        if self.batch_per_task == 0 {
+            return Err(Error::value("the number of contexts a task and step", 0, "1 or more"));
+        }
+        if self.record_every == 0 {
+            return Err(Error::value("the steps between records", 0, "1 or more"));
+        }
+        Ok(())
+    }
+
+    /// The times of the records.
+    pub fn times(&self) -> Vec<f64> {
+        (0..=self.steps / self.record_every).map(|k| (k * self.record_every) as f64 * self.rate_times_tasks).collect()
+    }
+}
+
+/// The state after some steps.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Record {
+    /// Steps made.
+    pub step: u64,
+    /// The time on the theories' clock.
+    pub t: f64,
+    /// The diagonal of p2 in the inputs' eigenbasis.
+    pub p: Vec<f64>,
+    /// The diagonal of q1 in the inputs' eigenbasis.
+    pub q: Vec<f64>,
+    /// The norm of p2 off that diagonal.
+    pub off_diagonal_p: f64,
+    /// The norm of q1 off that diagonal.
+    pub off_diagonal_q: f64,
+    /// The norm of p1, which theory holds at 0.
+    pub p1: f64,
+    /// The norm of q2, which theory holds at 0.
+    pub q2: f64,
+    /// The mean loss over the contexts since the last record; `None` at the start.
+    pub loss: Option<f64>,
+    /// `|p1|^2 + |p2|^2 - |q1|^2 - |q2|^2`.
+    pub imbalance: f64,
+    /// The imbalance at the start plus `sum rate^2 (|g_p|^2 - |g_q|^2)`: where it must be if every gradient is right.
+    pub predicted_imbalance: f64,
+}
+
+impl Record {
+    /// `a = p q` of each mode.
+    pub fn products(&self) -> Vec<f64> {
+        self.p.iter().zip(&self.q).map(|(p, q)| p * q).collect()
+    }
+}
+
+/// Descends once. The draws of a step come from the stream "contexts" of the seed, at that step.
+///
+/// ```
+/// use thalweg_descent::Seed;
+/// use thalweg_dynamics::icl::{Modes, Problem, Transformer, sgd};
+///
+/// let problem = Problem::aligned(&Modes::new(&[1.0, 0.5], 16)?)?;
+/// let start = Transformer::reduced(2, &[0.1, 0.0, 0.0, 0.1], &[0.1, 0.0, 0.0, 0.1])?;
+/// let plan = sgd::Plan { steps: 200, ..sgd::Plan::default() };
+/// let records = sgd::descend(&problem, &start, &plan, Seed(0))?;
+/// let last = records.last().unwrap();
+/// assert!(last.products()[0] > 0.5);
+/// assert!((last.imbalance - last.predicted_imbalance).abs() < 1e-12);
+/// # Ok::<(), thalweg_dynamics::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Value`] for a plan out of range or a start of another size; [`Error::Diverged`] when the mean loss of 50 steps is ten
+/// times that of the first 50, or weights are no longer finite.
+pub fn descend(problem: &Problem, start: &Transformer, plan: &Plan, seed: Seed) -> Result<Vec<Record>> {
+    plan.check()?;
+    let d = problem.dimension();
+    if start.dimension() != d {
+        return Err(Error::value("the size of the start", start.dimension(), d.to_string()));
+    }
+    let mut run = Run::new(problem, start, plan)?;
+    let draws = seed.stream("contexts");
+    let mut records = vec![run.record(0, None)];
+    let mut loss = 0.0;
+    for step in 0..plan.steps {
+        loss += run.step(&mut draws.at(step), step)?;
+        let made = step + 1;
+        if made.is_multiple_of(plan.record_every) {
+            records.push(run.record(made, Some(loss / plan.record_every as f64)));
+            loss = 0.0;
+        }
+    }
+    Ok(records)
+}
+
+/// The mean loss over so many steps is watched.
+const WATCHED_STEPS: u64 = 50;
+
+struct Run<'a> {
+    problem: &'a Problem,
+    plan: &'a Plan,
+    rate: f64,
+    tasks: Vec<Vec<f64>>,
+    weights: Transformer,
+    gradient: Transformer,
+    predicted_imbalance: f64,
+    sampler: Sampler,
+    room: Workspace,
+    sample_covariance: Vec<f64>,
+    query: Vec<f64>,
+    watched_loss: f64,
+    first_loss: Option<f64>,
+}
+
+impl<'a> Run<'a> {
+    fn new(problem: &'a Problem, start: &Transformer, plan: &'a Plan) -> Result<Self> {
+        let d = problem.dimension();
+        let tasks: Vec<Vec<f64>> = problem.tasks().matrices().iter().map(|w| to_rows(w.as_ref())).collect();
+        Ok(Self {
+            rate: plan.rate_times_tasks / tasks.len() as f64,
+            tasks,
+            weights: start.clone(),
+            gradient: Transformer::zeros(d),
+            predicted_imbalance: start.imbalance(),
+            sampler: Sampler::new(problem)?,
+            room: Workspace::new(d),
+            sample_covariance: vec![0.0; d * d],
+            query: vec![0.0; d],
+            watched_loss: 0.0,
+            first_loss: None,
+            problem,
+            plan,
+        })
+    }
+
+    /// Makes one step and returns the mean loss over its contexts.
+    fn step(&mut self, rng: &mut thalweg_descent::streams::StreamRng, step: u64) -> Result<f64> {
+        self.gradient.values_mut().fill(0.0);
+        let weight = 1.0 / self.plan.batch_per_task as f64;
+        let contexts = self.problem.contexts() as f64;
+        let mut loss = 0.0;
+        for task in &self.tasks {
+            for _ in 0..self.plan.batch_per_task {
+                self.sampler.draw(rng, &mut self.sample_covariance, &mut self.query);
+                let (sample_covariance, query) = (&self.sample_covariance[..], &self.query[..]);
+                let example = Example { sample_covariance, query, task, contexts };
+                loss += self.weights.accumulate(&example, weight, &mut self.gradient, &mut self.room);
+            }
+        }
+        let last_norm = norm(self.weights.values());
+        self.predicted_imbalance += self.rate * self.rate * self.gradient.imbalance();
+        add_scaled(self.weights.values_mut(), -self.rate, self.gradient.values());
+        let loss = loss * weight / self.tasks.len() as f64;
+        self.watch(step, loss, last_norm)?;
+        Ok(loss)
+    }
+
+    fn watch(&mut self, step: u64, loss: f64, last_norm: f64) -> Result<()> {
+        let diverged = |what: &str, value: f64| {
+            let hint = "the step is too large: lower the rate".to_owned();
+            Err(Error::Diverged { what: what.to_owned(), value, step, last_norm, hint })
+        };
+        if !(loss.is_finite() && norm(self.weights.values()).is_finite()) {
+            return diverged("the loss", loss);
+        }
+        self.watched_loss += loss / WATCHED_STEPS as f64;
+        if (step + 1).is_multiple_of(WATCHED_STEPS) {
+            let first = *self.first_loss.get_or_insert(self.watched_loss);
+            if self.watched_loss > 10.0 * first {
+                return diverged("the mean loss of 50 steps", self.watched_loss);
+            }
+            self.watched_loss = 0.0;
+        }
+        Ok(())
+    }
+
+    fn record(&self, step: u64, loss: Option<f64>) -> Record {
+        let (p, off_diagonal_p) = self.in_eigenbasis(Block::P2);
+        let (q, off_diagonal_q) = self.in_eigenbasis(Block::Q1);
+        Record {
+            step,
+            t: step as f64 * self.plan.rate_times_tasks,
+            p,
+            q,
+            off_diagonal_p,
+            off_diagonal_q,
+            p1: norm(self.weights.block(Block::P1)),
+            q2: norm(self.weights.block(Block::Q2)),
+            loss,
+            imbalance: self.weights.imbalance(),
+            predicted_imbalance: self.predicted_imbalance,
+        }
+    }
+
+    /// The diagonal of a block in the inputs' eigenbasis, and the norm of the rest.
+    fn in_eigenbasis(&self, block: Block) -> (Vec<f64>, f64) {
+        let (d, u) = (self.problem.dimension(), self.problem.eigenbasis());
+        let rows = self.weights.block(block);
+        let mut turned = u.transpose() * Mat::from_fn(d, d, |i, j| rows[i * d + j]) * u;
+        let diagonal = (0..d).map(|i| std::mem::take(&mut turned[(i, i)])).collect();
+        (diagonal, turned.norm_l2())
+    }
+}
+
+/// Mean and spread over seeds of each mode's product at the times of the records.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Band {
+    /// The times.
+    pub times: Vec<f64>,
+    /// The mean over seeds, one row a time.
+    pub mean: Vec<Vec<f64>>,
+    /// The standard deviation over seeds (with n - 1), 0 for one seed.
+    pub deviation: Vec<Vec<f64>>,
+    /// The runs, in the order of the seeds.
+    pub runs: Vec<Vec<Record>>,
+}
+
+impl Band {
+    /// The root of the mean squared distance of the mean from a theory, over times and modes.
+    ///
+    /// # Panics
+    /// When the theory has fewer times or modes.
+    pub fn rms(&self, theory: &[Vec<f64>]) -> f64 {
+        let gaps = self.mean.iter().zip(theory).flat_map(|(mean, theory)| mean.iter().zip(theory).map(|(a, b)| (a - b).powi(2)));
+        let count: usize = self.mean.iter().map(Vec::len).sum();
+        (gaps.sum::<f64>() / count as f64).sqrt()
+    }
+}
+
+/// Descends once for each seed, on all threads; the result does not depend on their number.
+///
+/// # Errors
+/// [`Error::Value`] for no seeds; as [`descend`], for the first seed that failed.
+pub fn ensemble(problem: &Problem, start: &Transformer, plan: &Plan, seeds: &[u64]) -> Result<Band> {
+    if seeds.is_empty() {
+        return Err(Error::value("the number of seeds", 0, "1 or more"));
+    }
+    let all: Vec<Result<Vec<Record>>> = seeds.par_iter().map(|&seed| descend(problem, start, plan, Seed(seed))).collect();
+    let runs = all.into_iter().collect::<Result<Vec<_>>>()?;
+    let times = plan.times();
+    let products: Vec<Vec<Vec<f64>>> = runs.iter().map(|run| run.iter().map(Record::products).collect()).collect();
+    let count = runs.len() as f64;
+    let over_seeds = |at: usize, f: &dyn Fn(usize, &dyn Fn(usize) -> f64) -> f64| -> Vec<f64> {
+        (0..problem.dimension()).map(|mode| f(runs.len(), &|seed| products[seed][at][mode])).collect()
+    };
+    let mean_of = |n: usize, value: &dyn Fn(usize) -> f64| (0..n).map(value).sum::<f64>() / count;
+    let deviation_of = |n: usize, value: &dyn Fn(usize) -> f64| {
+        let mean = mean_of(n, value);
+        ((0..n).map(|seed| (value(seed) - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0)).sqrt()
+    };
+    let mean = (0..times.len()).map(|at| over_seeds(at, &mean_of)).collect();
+    let deviation = (0..times.len()).map(|at| over_seeds(at, &deviation_of)).collect();
+    Ok(Band { times, mean, deviation, runs })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::icl::{Modes, Tasks};
+
+    fn problem() -> Problem {
+        Problem::aligned(&Modes::new(&[1.0, 0.5], 8).unwrap()).unwrap()
+    }
+
+    fn start() -> Transformer {
+        Transformer::reduced(2, &[0.1, 0.02, -0.03, 0.1], &[0.1, 0.0, 0.05, 0.1]).unwrap()
+    }
+
+    fn plan(steps: u64) -> Plan {
+        Plan { steps, record_every: 50, ..Plan::default() }
+    }
+
+    #[test]
+    fn the_imbalance_drifts_as_predicted_with_all_blocks() {
+        let random = Tasks::gaussian(2, 5, &mut Seed(3).stream("tasks").at(0)).unwrap();
+        let problem = Problem::new(&[1.0, 0.2, 0.2, 0.6], 8, random).unwrap();
+        let records = descend(&problem, &start(), &plan(2000), Seed(1)).unwrap();
+        let drift = records.iter().map(|r| (r.imbalance - records[0].imbalance).abs()).fold(0.0, f64::max);
+        let residual = records.iter().map(|r| (r.imbalance - r.predicted_imbalance).abs()).fold(0.0, f64::max);
+        assert!(residual < 1e-10 && drift > 1e-3, "{residual} {drift}");
+        assert!(records.last().unwrap().p1 > 1e-3, "odd moments move the other blocks");
+    }
+
+    #[test]
+    fn seeds_and_threads() {
+        let run = |seeds: &[u64]| ensemble(&problem(), &start(), &plan(200), seeds).unwrap();
+        let on =
+            |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(&[1, 2, 3]));
+        let (one, four) = (on(1), on(4));
+        assert_eq!(one, four);
+        assert_ne!(one.runs[0], one.runs[1]);
+        assert_eq!(one.runs[1], descend(&problem(), &start(), &plan(200), Seed(2)).unwrap());
+        assert_eq!(one.mean.len(), one.times.len());
+        let single = run(&[5]);
+        assert!(single.deviation.iter().flatten().all(|deviation| *deviation == 0.0));
+        assert_eq!(single.mean[3], single.runs[0][3].products());
+        assert_eq!(single.rms(&single.mean), 0.0);
+    }
+
+    #[test]
+    fn a_step_too_large_stops_with_step_and_value() {
+        let large = Plan { rate_times_tasks: 20.0, ..plan(2000) };
+        let error = descend(&problem(), &start(), &large, Seed(1)).unwrap_err();
+        assert!(
+            matches!(error, Error::Diverged { step, .. } if step < 1000) && error.to_string().contains("too large"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn bad_plans_are_refused_by_name() {
+        let refused = |plan: Plan| descend(&problem(), &start(), &plan, Seed(1)).unwrap_err().to_string();
+        assert!(refused(Plan { rate_times_tasks: 0.0, ..plan(1) }).contains("rate"));
+        assert!(refused(Plan { batch_per_task: 0, ..plan(1) }).contains("contexts"));
+        assert!(refused(Plan { record_every: 0, ..plan(1) }).contains("records"));
+        assert!(
+            descend(&problem(), &Transformer::zeros(3), &plan(1), Seed(1)).unwrap_err().to_string().contains("size of the start")
+        );
+        assert!(ensemble(&problem(), &start(), &plan(1), &[]).unwrap_err().to_string().contains("seeds"));
+        assert_eq!(descend(&problem(), &start(), &plan(0), Seed(1)).unwrap().len(), 1);
+    }
+}
