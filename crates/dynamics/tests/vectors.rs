@@ -31,6 +31,13 @@ vectors! {
     deq_sigmoid
     deq_stress
     deq_tanh
+    icl_aligned
+    icl_cutoff
+    icl_matrix_flow
+    icl_sgd
+    icl_unbalanced
+    icl_wishart
+    measures
     rng
 }
 

@@ -4,6 +4,8 @@
 //! recomputes every file of a folder and gives a table with one row for each quantity.
 
 mod deq;
+mod icl;
+mod measures;
 mod sheet;
 mod split_mix;
 
@@ -42,13 +44,20 @@ impl Checked {
 type Recompute = fn(&str, Value) -> Result<Vec<Row>>;
 
 /// The kinds of vector files.
-const KINDS: [(&str, Recompute); 7] = [
+const KINDS: [(&str, Recompute); 14] = [
     ("deq_flow", deq::flow),
     ("deq_gd", deq::descent),
     ("deq_hessian", deq::curvatures),
     ("deq_single_index", deq::sigmoid),
     ("deq_stress", deq::stress),
     ("deq_tanh", deq::tanh),
+    ("icl_aligned", icl::aligned),
+    ("icl_cutoff", icl::cutoff),
+    ("icl_matrix_flow", icl::matrix_flow),
+    ("icl_sgd", icl::sgd),
+    ("icl_unbalanced", icl::unbalanced),
+    ("icl_wishart", icl::wishart),
+    ("measures", measures::check),
     ("rng", split_mix::check),
 ];
 

@@ -10,6 +10,7 @@
 //! | the published logistic curve of each mode | [`published`] |
 //! | the exact dynamics at finite context length | [`exact`], and where it ends, [`plateau`] |
 //! | the exact dynamics of full matrices | [`matrix_flow`], of a [`problem`] |
+//! | theory and descent side by side | [`experiment`] |
 //! | the model itself, with all its blocks | [`transformer`] |
 //! | stochastic descent and its band over seeds | [`sgd`], on contexts from [`sampler`] |
 //! | which tasks make the theories exact? | [`tasks`] |
@@ -17,6 +18,7 @@
 //! After Mainali and Teixeira, *Exact Learning Dynamics of In-Context Learning in Linear Transformers* (2025).
 
 pub mod exact;
+pub mod experiment;
 pub mod matrix_flow;
 pub mod modes;
 pub mod plateau;
@@ -27,6 +29,7 @@ pub mod sgd;
 pub mod tasks;
 pub mod transformer;
 
+pub use experiment::Experiment;
 pub use modes::{Modes, Weights};
 pub use plateau::Plateau;
 pub use problem::Problem;

@@ -1,9 +1,10 @@
-//! Stochastic gradient descent of the transformer with all its blocks, and its band over seeds.
+//! Stochastic gradient descent of the transformer with all its blocks, and its band over runs.
 
 use faer::Mat;
 use rayon::prelude::*;
 use serde::Serialize;
-use thalweg_descent::Seed;
+use thalweg_descent::streams::StreamRng;
+use thalweg_descent::{Seed, Stream};
 
 use super::problem::Problem;
 use super::sampler::Sampler;
@@ -33,7 +34,7 @@ impl Default for Plan {
 }
 
 impl Plan {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         positive("the rate times the number of tasks", self.rate_times_tasks)?;
         if self.batch_per_task == 0 {
             return Err(Error::value("the number of contexts a task and step", 0, "1 or more"));
@@ -84,7 +85,7 @@ impl Record {
     }
 }
 
-/// Descends once. The draws of a step come from the stream "contexts" of the seed, at that step.
+/// Descends once. The draws of a step come from the stream at that step.
 ///
 /// ```
 /// use thalweg_descent::Seed;
@@ -93,7 +94,7 @@ impl Record {
 /// let problem = Problem::aligned(&Modes::new(&[1.0, 0.5], 16)?)?;
 /// let start = Transformer::reduced(2, &[0.1, 0.0, 0.0, 0.1], &[0.1, 0.0, 0.0, 0.1])?;
 /// let plan = sgd::Plan { steps: 200, ..sgd::Plan::default() };
-/// let records = sgd::descend(&problem, &start, &plan, Seed(0))?;
+/// let records = sgd::descend(&problem, &start, &plan, &Seed(0).stream("contexts"))?;
 /// let last = records.last().unwrap();
 /// assert!(last.products()[0] > 0.5);
 /// assert!((last.imbalance - last.predicted_imbalance).abs() < 1e-12);
@@ -103,14 +104,13 @@ impl Record {
 /// # Errors
 /// [`Error::Value`] for a plan out of range or a start of another size; [`Error::Diverged`] when the mean loss of 50 steps is ten
 /// times that of the first 50, or weights are no longer finite.
-pub fn descend(problem: &Problem, start: &Transformer, plan: &Plan, seed: Seed) -> Result<Vec<Record>> {
+pub fn descend(problem: &Problem, start: &Transformer, plan: &Plan, draws: &Stream) -> Result<Vec<Record>> {
     plan.check()?;
     let d = problem.dimension();
     if start.dimension() != d {
         return Err(Error::value("the size of the start", start.dimension(), d.to_string()));
     }
     let mut run = Run::new(problem, start, plan)?;
-    let draws = seed.stream("contexts");
     let mut records = vec![run.record(0, None)];
     let mut loss = 0.0;
     for step in 0..plan.steps {
@@ -165,7 +165,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes one step and returns the mean loss over its contexts.
-    fn step(&mut self, rng: &mut thalweg_descent::streams::StreamRng, step: u64) -> Result<f64> {
+    fn step(&mut self, rng: &mut StreamRng, step: u64) -> Result<f64> {
         self.gradient.values_mut().fill(0.0);
         let weight = 1.0 / self.plan.batch_per_task as f64;
         let contexts = self.problem.contexts() as f64;
@@ -233,16 +233,16 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Mean and spread over seeds of each mode's product at the times of the records.
+/// Mean and spread over runs of each mode's product at the times of the records.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Band {
     /// The times.
     pub times: Vec<f64>,
-    /// The mean over seeds, one row a time.
+    /// The mean over runs, one row a time.
     pub mean: Vec<Vec<f64>>,
-    /// The standard deviation over seeds (with n - 1), 0 for one seed.
+    /// The standard deviation over runs (with n - 1), 0 for one run.
     pub deviation: Vec<Vec<f64>>,
-    /// The runs, in the order of the seeds.
+    /// The runs.
     pub runs: Vec<Vec<Record>>,
 }
 
@@ -256,32 +256,52 @@ impl Band {
         let count: usize = self.mean.iter().map(Vec::len).sum();
         (gaps.sum::<f64>() / count as f64).sqrt()
     }
+
+    /// The distance ([`rms`](Self::rms)) from the true mean that the spread over runs lets one expect.
+    pub fn expected_rms(&self) -> f64 {
+        let squares: f64 = self.deviation.iter().flatten().map(|deviation| deviation * deviation).sum();
+        let count: usize = self.deviation.iter().map(Vec::len).sum();
+        (squares / count as f64 / self.runs.len() as f64).sqrt()
+    }
 }
 
-/// Descends once for each seed, on all threads; the result does not depend on their number.
+/// Descends so many times, on all threads; the result does not depend on their number. Run k draws from the stream "contexts of run k"
+/// of the seed.
 ///
 /// # Errors
-/// [`Error::Value`] for no seeds; as [`descend`], for the first seed that failed.
-pub fn ensemble(problem: &Problem, start: &Transformer, plan: &Plan, seeds: &[u64]) -> Result<Band> {
-    if seeds.is_empty() {
-        return Err(Error::value("the number of seeds", 0, "1 or more"));
+/// [`Error::Value`] for no runs; as [`descend`], for the first run that failed.
+pub fn ensemble(problem: &Problem, start: &Transformer, plan: &Plan, seed: Seed, runs: u32) -> Result<Band> {
+    if runs == 0 {
+        return Err(Error::value("the number of runs", 0, "1 or more"));
     }
-    let all: Vec<Result<Vec<Record>>> = seeds.par_iter().map(|&seed| descend(problem, start, plan, Seed(seed))).collect();
+    let run = |run| descend(problem, start, plan, &stream(seed, run));
+    let all: Vec<Result<Vec<Record>>> = (0..runs).into_par_iter().map(run).collect();
     let runs = all.into_iter().collect::<Result<Vec<_>>>()?;
     let times = plan.times();
-    let products: Vec<Vec<Vec<f64>>> = runs.iter().map(|run| run.iter().map(Record::products).collect()).collect();
-    let count = runs.len() as f64;
-    let over_seeds = |at: usize, f: &dyn Fn(usize, &dyn Fn(usize) -> f64) -> f64| -> Vec<f64> {
-        (0..problem.dimension()).map(|mode| f(runs.len(), &|seed| products[seed][at][mode])).collect()
-    };
-    let mean_of = |n: usize, value: &dyn Fn(usize) -> f64| (0..n).map(value).sum::<f64>() / count;
-    let deviation_of = |n: usize, value: &dyn Fn(usize) -> f64| {
-        let mean = mean_of(n, value);
-        ((0..n).map(|seed| (value(seed) - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0)).sqrt()
-    };
-    let mean = (0..times.len()).map(|at| over_seeds(at, &mean_of)).collect();
-    let deviation = (0..times.len()).map(|at| over_seeds(at, &deviation_of)).collect();
-    Ok(Band { times, mean, deviation, runs })
+    let spread = |at: usize, mode: usize| Spread::of(runs.iter().map(|run| run[at].p[mode] * run[at].q[mode]));
+    let rows: Vec<Vec<Spread>> =
+        (0..times.len()).map(|at| (0..problem.dimension()).map(|mode| spread(at, mode)).collect()).collect();
+    let column = |value: fn(&Spread) -> f64| rows.iter().map(|row| row.iter().map(value).collect()).collect();
+    Ok(Band { mean: column(|spread| spread.mean), deviation: column(|spread| spread.deviation), times, runs })
+}
+
+/// Mean and standard deviation (with n - 1) of some values.
+struct Spread {
+    mean: f64,
+    deviation: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let count = values.clone().count() as f64;
+        let mean = values.clone().sum::<f64>() / count;
+        let squares: f64 = values.map(|value| (value - mean).powi(2)).sum();
+        Self { mean, deviation: (squares / (count - 1.0).max(1.0)).sqrt() }
+    }
+}
+
+fn stream(seed: Seed, run: u32) -> Stream {
+    seed.stream(&format!("contexts of run {run}"))
 }
 
 #[cfg(test)]
@@ -305,7 +325,7 @@ mod tests {
     fn the_imbalance_drifts_as_predicted_with_all_blocks() {
         let random = Tasks::gaussian(2, 5, &mut Seed(3).stream("tasks").at(0)).unwrap();
         let problem = Problem::new(&[1.0, 0.2, 0.2, 0.6], 8, random).unwrap();
-        let records = descend(&problem, &start(), &plan(2000), Seed(1)).unwrap();
+        let records = descend(&problem, &start(), &plan(2000), &stream(Seed(1), 0)).unwrap();
         let drift = records.iter().map(|r| (r.imbalance - records[0].imbalance).abs()).fold(0.0, f64::max);
         let residual = records.iter().map(|r| (r.imbalance - r.predicted_imbalance).abs()).fold(0.0, f64::max);
         assert!(residual < 1e-10 && drift > 1e-3, "{residual} {drift}");
@@ -313,16 +333,15 @@ mod tests {
     }
 
     #[test]
-    fn seeds_and_threads() {
-        let run = |seeds: &[u64]| ensemble(&problem(), &start(), &plan(200), seeds).unwrap();
-        let on =
-            |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(&[1, 2, 3]));
+    fn runs_and_threads() {
+        let run = |runs| ensemble(&problem(), &start(), &plan(200), Seed(9), runs).unwrap();
+        let on = |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(3));
         let (one, four) = (on(1), on(4));
         assert_eq!(one, four);
         assert_ne!(one.runs[0], one.runs[1]);
-        assert_eq!(one.runs[1], descend(&problem(), &start(), &plan(200), Seed(2)).unwrap());
+        assert_eq!(one.runs[1], descend(&problem(), &start(), &plan(200), &stream(Seed(9), 1)).unwrap());
         assert_eq!(one.mean.len(), one.times.len());
-        let single = run(&[5]);
+        let single = run(1);
         assert!(single.deviation.iter().flatten().all(|deviation| *deviation == 0.0));
         assert_eq!(single.mean[3], single.runs[0][3].products());
         assert_eq!(single.rms(&single.mean), 0.0);
@@ -331,7 +350,7 @@ mod tests {
     #[test]
     fn a_step_too_large_stops_with_step_and_value() {
         let large = Plan { rate_times_tasks: 20.0, ..plan(2000) };
-        let error = descend(&problem(), &start(), &large, Seed(1)).unwrap_err();
+        let error = descend(&problem(), &start(), &large, &stream(Seed(1), 0)).unwrap_err();
         assert!(
             matches!(error, Error::Diverged { step, .. } if step < 1000) && error.to_string().contains("too large"),
             "{error}"
@@ -340,14 +359,17 @@ mod tests {
 
     #[test]
     fn bad_plans_are_refused_by_name() {
-        let refused = |plan: Plan| descend(&problem(), &start(), &plan, Seed(1)).unwrap_err().to_string();
+        let refused = |plan: Plan| descend(&problem(), &start(), &plan, &stream(Seed(1), 0)).unwrap_err().to_string();
         assert!(refused(Plan { rate_times_tasks: 0.0, ..plan(1) }).contains("rate"));
         assert!(refused(Plan { batch_per_task: 0, ..plan(1) }).contains("contexts"));
         assert!(refused(Plan { record_every: 0, ..plan(1) }).contains("records"));
         assert!(
-            descend(&problem(), &Transformer::zeros(3), &plan(1), Seed(1)).unwrap_err().to_string().contains("size of the start")
+            descend(&problem(), &Transformer::zeros(3), &plan(1), &stream(Seed(1), 0))
+                .unwrap_err()
+                .to_string()
+                .contains("size of the start")
         );
-        assert!(ensemble(&problem(), &start(), &plan(1), &[]).unwrap_err().to_string().contains("seeds"));
-        assert_eq!(descend(&problem(), &start(), &plan(0), Seed(1)).unwrap().len(), 1);
+        assert!(ensemble(&problem(), &start(), &plan(1), Seed(1), 0).unwrap_err().to_string().contains("runs"));
+        assert_eq!(descend(&problem(), &start(), &plan(0), &stream(Seed(1), 0)).unwrap().len(), 1);
     }
 }
