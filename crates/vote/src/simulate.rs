@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::grouping::{self, Beacon};
 use crate::ledger::{Ledger, UserLedger};
-use crate::machine::{Action, Event, GroupStatus, Machine, Outcome, Reason, StateName, Tally};
+use crate::machine::{Action, Event, FrameBytes, GroupStatus, Machine, Outcome, Reason, StateName, Tally};
 use crate::plain;
 use crate::prg::{Context, Purpose, Seed, SessionId};
 use crate::roster::{Identity, Roster};
@@ -36,6 +36,8 @@ pub struct SimulationConfig {
     pub beacon: BeaconRule,
     /// Whether a flat vote that loses a user starts again without it.
     pub restart: Switch,
+    /// Whether reports carry all frames: what an observer of all channels would see.
+    pub keep_frames: Switch,
     /// Repeatable randomness, for tests and comparisons: it protects nobody. Without it, the operating system's.
     pub insecure_seed: Option<u64>,
 }
@@ -43,7 +45,7 @@ pub struct SimulationConfig {
 impl SimulationConfig {
     /// The settings among users, with secret randomness and a beacon from the run's seed.
     pub const fn new(settings: Settings, users: usize) -> Self {
-        Self { settings, users, beacon: BeaconRule::Given, restart: Switch::On, insecure_seed: None }
+        Self { settings, users, beacon: BeaconRule::Given, restart: Switch::On, keep_frames: Switch::Off, insecure_seed: None }
     }
 }
 
@@ -62,8 +64,21 @@ pub struct RoundReport {
     pub states: Vec<(Party, StateName)>,
     /// Bytes.
     pub ledger: Ledger,
+    /// All frames in the order of sending, if they are kept.
+    pub frames: Vec<SentFrame>,
     /// Virtual time from the first to the last event.
     pub duration: Duration,
+}
+
+/// A frame as it was sent, before any mishap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentFrame {
+    /// By whom.
+    pub from: Party,
+    /// To whom.
+    pub to: Party,
+    /// The bytes.
+    pub bytes: FrameBytes,
 }
 
 /// How long a frame travels.
@@ -220,6 +235,7 @@ impl Simulation {
         let round = self.round;
         let beacon = (self.config.beacon == BeaconRule::Given).then(|| self.given_beacon(round));
         let mut network = Network::new(faults);
+        network.keep_frames = self.config.keep_frames;
         for node in &mut self.nodes {
             match node {
                 Node::Client(client) => client.clear_outbox(),
@@ -332,6 +348,7 @@ impl Simulation {
             faults: network.refused,
             states,
             ledger,
+            frames: network.frames,
             duration: network.now,
         }
     }

@@ -129,9 +129,9 @@ impl Tally {
         self.chunks.iter().all(|chunk| chunk.awaited >= Awaited::Gate)
     }
 
-    /// Whether a share of the result may have left a user.
+    /// Whether a share of the result may have left a user: none does before all chunks are opened.
     pub(super) fn result_has_begun(&self) -> bool {
-        self.chunks.iter().any(|chunk| chunk.awaited >= Awaited::Final)
+        self.chunks.iter().all(|chunk| chunk.awaited >= Awaited::Final)
     }
 
     /// Forgets who has sent what is now awaited of a chunk.
@@ -152,10 +152,14 @@ impl Tally {
         if self.is_decided() {
             return Vec::new();
         }
+        // Shares of the result are not awaited before all chunks are opened.
+        let is_opening = !self.is_opened();
+        let is_awaited =
+            |chunk: &ChunkTally| chunk.awaited != Awaited::Nothing && !(is_opening && chunk.awaited >= Awaited::Gate);
         let lacks = |user: u16, place: usize| match self.exchange {
             Exchange::Confirming => !self.signatures.contains_key(&user),
             Exchange::CheckOpenings | Exchange::CheckResult => !self.sigmas.contains_key(&user),
-            Exchange::None => self.chunks.iter().any(|chunk| chunk.awaited != Awaited::Nothing && !chunk.received[place]),
+            Exchange::None => self.chunks.iter().any(|chunk| is_awaited(chunk) && !chunk.received[place]),
         };
         self.active().iter().copied().filter(|&user| self.place(user).is_some_and(|place| lacks(user, place))).collect()
     }

@@ -137,7 +137,8 @@ impl Client {
                 Ok(self.send_all([frame]))
             }
             Gate::BeforeCheck if is_opened => self.start_check(),
-            Gate::Open => {
+            // Not before all chunks are opened: until then a vote that loses a user can start again.
+            Gate::Open if voting.chunks.iter().all(|chunk| chunk.stage >= Stage::Ready) => {
                 let mut frames = Vec::new();
                 for chunk in 0..settings.chunks() {
                     let waits = settings.protocol == Protocol::Survivors && !voting.survivors.is_ready(chunk);

@@ -37,7 +37,7 @@ pub(super) struct Progress {
     pub(super) flags: Vec<Vec<i8>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// Nothing was sent.
     Waiting,

@@ -93,6 +93,13 @@ impl Faults {
         Self::mishaps((0..count).map(|_| mishap()).collect::<Vec<_>>())
     }
 
+    /// Without some of them.
+    #[must_use]
+    pub fn without(mut self, unwanted: impl Fn(&Mishap) -> bool) -> Self {
+        self.mishaps.retain(|_, mishap| !unwanted(mishap));
+        self
+    }
+
     pub(super) fn is_lost(&self, party: Party) -> bool {
         let sent = self.sent_by.get(&party).copied().unwrap_or_default();
         self.losses.iter().any(|loss| loss.party == party && sent >= loss.after)

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::SentFrame;
 use super::faults::{Fate, Faults};
+use crate::Switch;
 use crate::machine::{Action, FrameBytes, Outcome, Reason, TimerId};
 use crate::wire::{Fault, Party};
 
@@ -21,6 +23,8 @@ pub(super) struct Network {
     sequence: u64,
     frames_in_flight: usize,
     faults: Faults,
+    pub(super) keep_frames: Switch,
+    pub(super) frames: Vec<SentFrame>,
     pub(super) done: BTreeMap<Party, Outcome>,
     pub(super) aborts: Vec<(Party, Reason)>,
     pub(super) refused: Vec<(Party, Fault)>,
@@ -34,6 +38,8 @@ impl Network {
             sequence: 0,
             frames_in_flight: 0,
             faults,
+            keep_frames: Switch::Off,
+            frames: Vec::new(),
             done: BTreeMap::new(),
             aborts: Vec::new(),
             refused: Vec::new(),
@@ -50,6 +56,9 @@ impl Network {
         for action in actions {
             match action {
                 Action::Send { to, frame } => {
+                    if self.keep_frames.is_on() {
+                        self.frames.push(SentFrame { from: party, to, bytes: frame.clone() });
+                    }
                     for fate in self.faults.send(party, to, frame) {
                         self.put_frame(party, fate, latency);
                     }
