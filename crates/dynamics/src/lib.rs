@@ -3,6 +3,7 @@
 //! | question | module |
 //! |---|---|
 //! | how does a linear transformer learn to learn in context? | [`icl`] |
+//! | how does a deep ReLU network learn to classify? | [`relu`] |
 //! | how do deep equilibrium models descend, and what do they conserve? | [`deq`] |
 //! | which part of a private model's weights is signal, which memorised noise, which injected noise? | [`features`] |
 //! | how is a gradient flow followed? | [`ode`] |
@@ -16,6 +17,7 @@ pub mod error;
 pub mod features;
 pub mod icl;
 pub mod ode;
+pub mod relu;
 
 mod matrix;
 mod quadrature;

@@ -38,7 +38,12 @@ vectors! {
     icl_unbalanced
     icl_wishart
     measures
+    relu_kernel
+    relu_margin_qp
+    relu_margin_xor
+    relu_train
     rng
+    xor_two_layer
 }
 
 /// A copy of a file with one text replaced.

@@ -16,6 +16,7 @@
 //! | how many directions does it use, by which rule? | [`spectrum`], [`rank`] |
 //! | how far is its row space from another's? | [`subspace`] |
 //! | how fast does a loss forget itself? | [`mod@autocorrelation`] |
+//! | with which margin does a kernel separate labelled points, surely? | [`margin`] |
 //! | how far is a run from a theory of it? | [`overlay`] |
 //!
 //! Sums are in `f64`, whatever the parameters are in.
@@ -27,6 +28,7 @@ pub mod balance;
 pub mod eigen;
 pub mod error;
 pub mod loss;
+pub mod margin;
 pub mod norms;
 pub mod overlay;
 pub mod rank;
@@ -37,5 +39,6 @@ pub mod svd;
 pub use balance::Balance;
 pub use error::{Error, Result};
 pub use loss::Loss;
+pub use margin::Margin;
 pub use norms::Norms;
 pub use rank::RankRule;

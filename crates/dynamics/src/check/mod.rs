@@ -6,6 +6,7 @@
 mod deq;
 mod icl;
 mod measures;
+mod relu;
 mod sheet;
 mod split_mix;
 
@@ -44,7 +45,7 @@ impl Checked {
 type Recompute = fn(&str, Value) -> Result<Vec<Row>>;
 
 /// The kinds of vector files.
-const KINDS: [(&str, Recompute); 14] = [
+const KINDS: [(&str, Recompute); 19] = [
     ("deq_flow", deq::flow),
     ("deq_gd", deq::descent),
     ("deq_hessian", deq::curvatures),
@@ -58,6 +59,11 @@ const KINDS: [(&str, Recompute); 14] = [
     ("icl_unbalanced", icl::unbalanced),
     ("icl_wishart", icl::wishart),
     ("measures", measures::check),
+    ("relu_kernel", relu::kernel),
+    ("relu_margin_qp", relu::margin_qp),
+    ("relu_margin_xor", relu::xor_margin),
+    ("relu_train", relu::train),
+    ("xor_two_layer", relu::two_layer),
     ("rng", split_mix::check),
 ];
 
