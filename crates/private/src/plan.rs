@@ -7,7 +7,7 @@ use thalweg_descent::state::encode;
 use crate::accountant::{Neighbours, gaussian, poisson::Poisson};
 use crate::clip::Clip;
 use crate::error::{Error, Result, positive};
-use crate::evaluation::evaluate;
+use crate::evaluation::{Objective, evaluate};
 use crate::guard::PrivateGuard;
 use crate::noise::NoiseKey;
 use crate::pattern::Pattern;
@@ -205,20 +205,28 @@ impl PlanBuilder {
             Name::Bisr => Strategy::bisr(workload, bands),
             Name::LrBisr => Strategy::lr_bisr(workload, bands),
             Name::LambdaCgd => Strategy::lambda_cgd(steps, 0.9),
-            Name::AlphaTuned | Name::Bandmf | Name::Bandinvmf | Name::Blt | Name::Dense => Err(Error::unsuitable(
+            Name::AlphaTuned => Strategy::alpha_tuned(workload, self.pattern()?, Objective::Mean),
+            Name::Bandmf => Strategy::bandmf(workload, bands, self.pattern()?, Objective::Mean),
+            Name::Bandinvmf => Strategy::bandinvmf(workload, bands, self.pattern()?, Objective::Mean),
+            Name::Blt | Name::Dense => Err(Error::unsuitable(
                 self.mechanism,
-                "its optimiser is not built in yet; the closed forms are identity, output, prefix-root, split, lr-root, bsr, lr-bsr, \
-                 bisr, lr-bisr and lambda-cgd",
+                "its optimiser is not built in yet; take alpha-tuned, bandmf, bandinvmf, or a closed form such as lr-root",
             )),
         }
+    }
+
+    /// What an optimised mechanism is optimised for; once where that does not matter or is refused later.
+    fn pattern(&self) -> Result<Pattern> {
+        let Participation::Separated { separation, at_most } = self.participation else { return Ok(Pattern::Single) };
+        let in_range = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        Pattern::separated(in_range(separation), in_range(at_most))
     }
 
     fn calibrate(&self, strategy: &Strategy) -> Result<Calibration> {
         let steps = strategy.steps();
         match self.participation {
-            Participation::Separated { separation, at_most } => {
-                let in_range = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-                let pattern = Pattern::separated(in_range(separation), in_range(at_most))?;
+            Participation::Separated { .. } => {
+                let pattern = self.pattern()?;
                 let sigma = gaussian::sigma(self.epsilon, self.delta)?;
                 let accountant = "analytic Gaussian, exact";
                 Ok(Calibration { sigma, pattern, neighbours: Neighbours::ZeroOut, accountant })

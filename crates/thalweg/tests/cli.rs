@@ -134,6 +134,40 @@ fn every_image_network_views_and_the_average_train_and_resume() {
 }
 
 #[test]
+fn accounts_give_the_known_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let account = |call: &str| json(folder.path(), &format!("private account --delta 1e-5 --json {call}"));
+    let sampled = account("--sampling poisson --rate 0.01 --steps 1000 --noise 1");
+    assert!((sampled["epsilon"].as_f64().unwrap() - 1.828_244).abs() < 1e-4, "{sampled}");
+    let whole = account("--sampling none --steps 781 --epsilon 9");
+    assert!((whole["noise_multiplier"].as_f64().unwrap() - 0.544_745_79).abs() < 1e-6, "{whole}");
+    let replaced = account("--sampling none --steps 781 --epsilon 9 --neighbour replace-one");
+    assert!((replaced["noise_multiplier"].as_f64().unwrap() - 2.0 * 0.544_745_79).abs() < 1e-6, "{replaced}");
+    refused("private account --sampling poisson --rate 2 --steps 10 --delta 1e-5 --noise 1", &["rate", "2"]);
+    refused("private account --sampling poisson --steps 10 --delta 1e-5 --noise 1", &["--rate"]);
+    refused("private account --sampling none --steps 10 --delta 1e-5 --noise 0", &["noise", "0"]);
+    refused("private account --sampling none --steps 10 --delta 2 --noise 1", &["delta", "2"]);
+}
+
+#[test]
+fn audits_find_no_fault_in_a_sound_run_and_every_planted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    json(folder, "private train --epochs 2 --epsilon 2 --json");
+    let sound = json(folder, "private audit --run private-1 --seed 1 --json");
+    assert_eq!(sound["verdict"], "consistent", "{sound}");
+    assert!(sound["epsilon_lower_bound"].as_f64().unwrap() > 1.0, "{sound}");
+    assert!(folder.join("runs/private-1/audit.html").exists());
+    for fault in ["noise", "participation", "batch"] {
+        let output = run(folder, &format!("private audit --run private-1 --seed 1 --fault {fault} --json"));
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), &found["verdict"]), (Some(1), &"violated".into()), "{fault}: {found}");
+    }
+    refused("private audit --mechanism lr-root", &["--steps"]);
+    refused("private audit --run private-9", &["private-9"]);
+}
+
+#[test]
 fn a_plain_run_drifts_as_its_step_size_predicts() {
     let folder = tempfile::tempdir().unwrap();
     json(folder.path(), "private train --epochs 5 --mechanism none --json");

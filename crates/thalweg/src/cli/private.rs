@@ -1,5 +1,6 @@
 //! `thalweg private`.
 
+mod account;
 mod audit;
 mod train;
 
@@ -16,6 +17,8 @@ pub(crate) use train::drive;
 /// Train under (epsilon, delta) with noise that suits the learning-rate schedule
 #[derive(Subcommand)]
 pub(crate) enum Private {
+    /// Which epsilon has this noise, or which noise has this epsilon?
+    Account(account::Account),
     /// Train a network, privately unless asked not to, and record the run
     Train(Box<train::Train>),
     /// Try to break a guarantee: a lower bound on epsilon beside the accountant's upper bound
@@ -25,6 +28,7 @@ pub(crate) enum Private {
 impl Private {
     pub(crate) fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
         match self {
+            Self::Account(account) => account.run(console),
             Self::Train(train) => train.run(common, console),
             Self::Audit(audit) => audit.run(common, console),
         }
