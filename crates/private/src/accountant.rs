@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`gaussian`] | one Gaussian mechanism, exact; every matrix mechanism without sampling is one |
 //! | [`Composition`] | Gaussian mechanisms and Poisson-sampled steps together, by the privacy-loss distribution, pessimistic |
+//! | [`MonteCarlo`] | balls-in-bins and b-min-sep sampling, by draws of the privacy loss, with what the draws prove |
 //! | [`poisson`] | DP-SGD with Poisson sampling |
 //! | [`rdp`] | the same by Renyi divergences: looser |
 
@@ -14,18 +15,25 @@ pub mod poisson;
 pub mod rdp;
 
 mod account;
+mod balls_in_bins;
 mod calibration;
+mod columns;
 mod composition;
+mod confidence;
 mod losses;
+mod min_separated;
+mod monte_carlo;
 mod normal;
 mod pair;
 mod search;
+mod tally;
 mod tilted;
 
 use serde::{Deserialize, Serialize};
 
 pub use account::{Account, AccountRequest, Accountant, Confidence, Target, account};
 pub use composition::{Composition, Event, Mechanism};
+pub use monte_carlo::{Claim, MonteCarlo};
 
 use crate::error::{Error, Result};
 

@@ -121,6 +121,22 @@ pub enum Error {
     #[error(transparent)]
     Descent(#[from] thalweg_descent::Error),
 
+    /// A guarantee from fewer draws than any outcome could prove.
+    #[error(
+        "{draws} draws cannot prove a delta of {delta:e}: a guarantee needs at least {least}, and {good} lose little; \
+         draw more, or ask for an estimate"
+    )]
+    TooFewDraws {
+        /// The draws asked for.
+        draws: u64,
+        /// The delta asked for.
+        delta: f64,
+        /// The least number with which a guarantee is possible.
+        least: u64,
+        /// The number with which an estimate of half of delta suffices.
+        good: u64,
+    },
+
     /// A numerical method did not converge.
     #[error("{what} did not converge: {reason}")]
     NoConvergence {
@@ -151,7 +167,9 @@ impl From<Error> for thalweg_descent::Error {
             Error::State { reason } => Self::State { piece: "the private guard".into(), reason },
             Error::Descent(error) => error,
             Error::OutOfTurn { .. } => Self::OutOfTurn(error.to_string()),
-            Error::Value { .. } | Error::Unsuitable { .. } | Error::Unreachable { .. } => Self::input(error),
+            Error::Value { .. } | Error::Unsuitable { .. } | Error::Unreachable { .. } | Error::TooFewDraws { .. } => {
+                Self::input(error)
+            }
             other => Self::piece("private training", other),
         }
     }

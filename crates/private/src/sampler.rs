@@ -24,6 +24,21 @@ pub enum Sampling {
         /// In (0, 1/b'].
         rate: f64,
     },
+    /// Each example lies in one of `bins` bins, drawn once; step t takes all of bin `t mod bins`, for `epochs` rounds.
+    BallsInBins {
+        /// b, at least 1.
+        bins: u64,
+        /// E, at least 1; the run has `bins * epochs` steps.
+        epochs: u64,
+    },
+    /// An example that took part waits `separation - 1` steps, then takes part in each step with one probability until it does, such
+    /// that it takes part in a share `rate` of all steps.
+    BMinSep {
+        /// b, at least 1.
+        separation: u64,
+        /// p0, in (0, 1/b].
+        rate: f64,
+    },
 }
 
 impl Sampling {
@@ -48,6 +63,24 @@ impl Sampling {
                     ));
                 }
             }
+            Self::BallsInBins { bins, epochs } => {
+                for (what, value) in [("the number of bins", bins), ("the number of epochs", epochs)] {
+                    if value == 0 {
+                        return Err(Error::value(what, 0, "at least 1"));
+                    }
+                }
+            }
+            Self::BMinSep { separation, rate } => {
+                check_rate(rate)?;
+                if separation == 0 {
+                    return Err(Error::value("the separation b", 0, "at least 1"));
+                }
+                // 1/b itself, also where it is no double.
+                if separation as f64 * rate > 1.0 + 1e-12 {
+                    let most = format!("at most 1/b = {}: an example waits {} steps", 1.0 / separation as f64, separation - 1);
+                    return Err(Error::value("the sampling rate", rate, &most));
+                }
+            }
         }
         Ok(self)
     }
@@ -63,6 +96,8 @@ impl std::fmt::Display for Sampling {
             Self::None => write!(f, "no sampling"),
             Self::Poisson { rate } => write!(f, "Poisson sampling at rate {rate}"),
             Self::Cyclic { groups, rate } => write!(f, "cyclic Poisson sampling from {groups} groups at rate {rate}"),
+            Self::BallsInBins { bins, epochs } => write!(f, "balls in {bins} bins for {epochs} epochs"),
+            Self::BMinSep { separation, rate } => write!(f, "{separation}-min-sep sampling at rate {rate}"),
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::balls_in_bins::Bins;
 use super::calibration::calibrate;
+use super::columns::Columns;
+use super::min_separated::Separated;
+use super::monte_carlo::{Claim, Losses, MonteCarlo, Question};
 use super::{Composition, Mechanism, Neighbours, gaussian};
 use crate::error::{Error, Result, positive, probability};
 use crate::sampler::Sampling;
@@ -58,6 +62,24 @@ pub struct AccountRequest<'a> {
     pub target: Target,
     /// The strategy that correlates the noise; none for independent noise.
     pub strategy: Option<&'a Strategy>,
+    /// The draws, for balls-in-bins and b-min-sep sampling.
+    pub monte_carlo: MonteCarlo,
+}
+
+impl AccountRequest<'_> {
+    /// A question with independent noise, neighbours that add or remove one example, the tightest accountant, and a guarantee.
+    pub fn new(sampling: Sampling, steps: u64, delta: f64, target: Target) -> Self {
+        Self {
+            sampling,
+            neighbours: Neighbours::AddRemove,
+            accountant: Accountant::Pld,
+            steps,
+            delta,
+            target,
+            strategy: None,
+            monte_carlo: MonteCarlo::default(),
+        }
+    }
 }
 
 /// An answer of [`account`].
@@ -69,7 +91,7 @@ pub struct Account {
     pub noise_multiplier: f64,
     /// delta.
     pub delta: f64,
-    /// What found it: `gaussian` (exact), `pld` or `rdp`.
+    /// What found it: `gaussian` (exact), `pld`, `rdp` or `monte-carlo`.
     pub accountant: String,
     /// How far chance in the computation itself was allowed for; nothing where there was none.
     pub confidence: Option<Confidence>,
@@ -108,79 +130,107 @@ pub struct Confidence {
 ///   contributions is twice the clip norm.
 ///
 /// ```
-/// use thalweg_private::accountant::{Accountant, AccountRequest, Neighbours, Target, account};
+/// use thalweg_private::accountant::{Accountant, AccountRequest, Target, account};
 /// use thalweg_private::sampler::Sampling;
 ///
-/// let request = AccountRequest {
-///     sampling: Sampling::Poisson { rate: 0.01 },
-///     neighbours: Neighbours::AddRemove,
-///     accountant: Accountant::Pld,
-///     steps: 1000,
-///     delta: 1e-5,
-///     target: Target::Epsilon(2.0),
-///     strategy: None,
-/// };
+/// let mut request = AccountRequest::new(Sampling::Poisson { rate: 0.01 }, 1000, 1e-5, Target::Epsilon(2.0));
 /// assert!((account(&request)?.noise_multiplier - 0.9591).abs() < 1e-4);
+/// request.accountant = Accountant::Rdp;
+/// assert!(account(&request)?.noise_multiplier > 1.0);
 /// # Ok::<(), thalweg_private::Error>(())
 /// ```
 ///
 /// # Errors
-/// [`Error::Value`] for a value out of range; [`Error::Unsuitable`] for a strategy that the sampling does not cover;
+/// [`Error::Value`] for a value out of range; [`Error::Unsuitable`] for a strategy that the sampling does not cover, and for Renyi
+/// divergences of a sampling without closed form; [`Error::TooFewDraws`] for a guarantee that so few draws cannot give;
 /// [`Error::Unreachable`] for an epsilon that no noise reaches.
 pub fn account(request: &AccountRequest<'_>) -> Result<Account> {
-    let sampling = request.sampling.checked()?;
+    request.sampling.checked()?;
     check(request)?;
-    let (epsilon, noise_multiplier) = match request.target {
-        Target::Noise(sigma) => (composition(request, positive("the noise multiplier sigma", sigma)?)?.epsilon(request)?, sigma),
-        Target::Epsilon(epsilon) => (positive("epsilon", epsilon)?, least_noise(request, epsilon)?),
+    match request.target {
+        Target::Noise(sigma) => positive("the noise multiplier sigma", sigma)?,
+        Target::Epsilon(epsilon) => positive("epsilon", epsilon)?,
     };
-    let accountant = match (request.accountant, sampling) {
-        (Accountant::Rdp, _) => "rdp",
-        (Accountant::Pld, Sampling::None) => "gaussian",
-        (Accountant::Pld, _) => "pld",
+    match request.sampling {
+        Sampling::BallsInBins { bins, .. } => {
+            let bins = Bins::new(&Columns::of(request.strategy, request.steps)?, bins, request.neighbours)?;
+            by_draws(request, |sigma| bins.with_noise(sigma))
+        }
+        Sampling::BMinSep { separation, rate } => {
+            let columns = Columns::of(request.strategy, request.steps)?;
+            let separated = Separated::new(&columns, separation, rate, request.neighbours)?;
+            by_draws(request, |sigma| Ok(separated.with_noise(sigma)))
+        }
+        _ => by_formula(request),
+    }
+}
+
+fn by_formula(request: &AccountRequest<'_>) -> Result<Account> {
+    let exact = (request.accountant, request.sampling) == (Accountant::Pld, Sampling::None);
+    let epsilon_of = |sigma| {
+        let run = composition(request, sigma)?;
+        match request.accountant {
+            Accountant::Pld => run.epsilon(request.delta),
+            Accountant::Rdp => run.renyi_epsilon(request.delta),
+        }
     };
-    Ok(Account {
+    let (epsilon, sigma) = match request.target {
+        Target::Noise(sigma) => (epsilon_of(sigma)?, sigma),
+        Target::Epsilon(epsilon) if exact => (epsilon, gaussian::sigma(epsilon, request.delta)? * request.neighbours.distance()),
+        Target::Epsilon(epsilon) => (epsilon, calibrate(epsilon, request.delta, epsilon_of)?),
+    };
+    let accountant = match request.accountant {
+        Accountant::Rdp => "rdp",
+        Accountant::Pld if exact => "gaussian",
+        Accountant::Pld => "pld",
+    };
+    Ok(answer(request, epsilon, sigma, accountant, None))
+}
+
+fn by_draws<L: Losses>(request: &AccountRequest<'_>, losses: impl Fn(f64) -> Result<L>) -> Result<Account> {
+    if request.accountant == Accountant::Rdp {
+        let reason = "its Renyi divergences have no closed form; use the accountant pld, which draws the privacy loss";
+        return Err(Error::unsuitable(request.sampling, reason));
+    }
+    let how = &request.monte_carlo;
+    let question = Question { losses, neighbours: request.neighbours, delta: request.delta, how };
+    let (sigma, found) = match request.target {
+        Target::Noise(sigma) => (sigma, question.epsilon(sigma)?),
+        Target::Epsilon(epsilon) => question.noise(epsilon)?,
+    };
+    let epsilon = match (request.target, how.claim) {
+        (Target::Epsilon(epsilon), _) => epsilon,
+        (_, Claim::Estimate) => found.estimate,
+        (_, Claim::Guarantee) => found.guaranteed.unwrap_or(f64::INFINITY),
+    };
+    Ok(answer(request, epsilon, sigma, "monte-carlo", Some(found)))
+}
+
+fn answer(request: &AccountRequest<'_>, epsilon: f64, sigma: f64, accountant: &str, confidence: Option<Confidence>) -> Account {
+    Account {
         epsilon,
-        noise_multiplier,
+        noise_multiplier: sigma,
         delta: request.delta,
         accountant: accountant.to_owned(),
-        confidence: None,
+        confidence,
         neighbours: request.neighbours,
-        sampling,
+        sampling: request.sampling,
         steps: request.steps,
-    })
-}
-
-fn least_noise(request: &AccountRequest<'_>, epsilon: f64) -> Result<f64> {
-    if (request.accountant, request.sampling) == (Accountant::Pld, Sampling::None) {
-        return Ok(gaussian::sigma(epsilon, request.delta)? * request.neighbours.distance());
-    }
-    calibrate(epsilon, request.delta, |sigma| composition(request, sigma)?.epsilon(request))
-}
-
-/// What the run is for an accountant.
-struct Run(Composition);
-
-impl Run {
-    fn epsilon(&self, request: &AccountRequest<'_>) -> Result<f64> {
-        match request.accountant {
-            Accountant::Pld => self.0.epsilon(request.delta),
-            Accountant::Rdp => self.0.renyi_epsilon(request.delta),
-        }
     }
 }
 
-fn composition(request: &AccountRequest<'_>, noise_multiplier: f64) -> Result<Run> {
+/// What the run is for an accountant, where that has a closed form.
+fn composition(request: &AccountRequest<'_>, noise_multiplier: f64) -> Result<Composition> {
     let (mechanism, count) = match request.sampling {
-        Sampling::None => (Mechanism::Gaussian { noise_multiplier }, 1),
         Sampling::Poisson { rate } => (Mechanism::Poisson { noise_multiplier, rate }, request.steps),
         // An example meets its group once a round; within a round its step is one Poisson step (arXiv 2306.08153).
         Sampling::Cyclic { groups, rate } => {
             let rate = (groups as f64 * rate).min(1.0);
             (Mechanism::Poisson { noise_multiplier, rate }, request.steps.div_ceil(groups))
         }
+        _ => (Mechanism::Gaussian { noise_multiplier }, 1),
     };
-    Composition::of(request.neighbours, mechanism, count).map(Run)
+    Composition::of(request.neighbours, mechanism, count)
 }
 
 fn check(request: &AccountRequest<'_>) -> Result<()> {
@@ -188,30 +238,35 @@ fn check(request: &AccountRequest<'_>) -> Result<()> {
     if request.steps == 0 {
         return Err(Error::value("the number of steps", 0, "at least 1"));
     }
+    if let Sampling::BallsInBins { bins, epochs } = request.sampling
+        && bins.checked_mul(epochs) != Some(request.steps)
+    {
+        let expected = format!("bins times epochs, {bins} * {epochs}");
+        return Err(Error::value("the number of steps", request.steps, &expected));
+    }
     let Some(strategy) = request.strategy else { return Ok(()) };
     if strategy.steps() as u64 != request.steps {
         let reason = format!("it is built for {} steps, and the run has {}", strategy.steps(), request.steps);
         return Err(Error::unsuitable(strategy.name(), reason));
     }
     match request.sampling {
-        Sampling::None => Ok(()),
-        Sampling::Poisson { .. } if strategy.is_identity() => Ok(()),
-        Sampling::Poisson { .. } => Err(Error::unsuitable(
+        Sampling::Poisson { .. } if !strategy.is_identity() => Err(Error::unsuitable(
             strategy.name(),
             "under Poisson sampling an example may take part in any steps, which correlated noise does not cover; use cyclic sampling \
              with a banded strategy (bsr, lr-bsr, bandmf), balls in bins, or the mechanism identity",
         )),
         Sampling::Cyclic { groups, .. } => {
-            let bands = strategy.bands().ok_or_else(|| {
-                let reason = "cyclic sampling is amplified only for a banded C; use bsr, lr-bsr or bandmf";
-                Error::unsuitable(strategy.name(), reason)
-            })?;
-            if bands as u64 > groups {
-                let reason = format!("it has {bands} bands, and cyclic sampling covers at most as many as its {groups} groups");
-                return Err(Error::unsuitable(strategy.name(), reason));
+            let bands = Columns::of(request.strategy, request.steps)?.bands();
+            if bands as u64 <= groups {
+                return Ok(());
             }
-            Ok(())
+            let reason = format!(
+                "its C has {bands} bands, and cyclic sampling covers at most as many as its {groups} groups; use a banded strategy \
+                 (bsr, lr-bsr, bandmf)"
+            );
+            Err(Error::unsuitable(strategy.name(), reason))
         }
+        _ => Ok(()),
     }
 }
 
@@ -221,15 +276,7 @@ mod tests {
     use crate::workload::{Ratios, Workload};
 
     fn request(sampling: Sampling, target: Target) -> AccountRequest<'static> {
-        AccountRequest {
-            sampling,
-            neighbours: Neighbours::AddRemove,
-            accountant: Accountant::Pld,
-            steps: 1000,
-            delta: 1e-5,
-            target,
-            strategy: None,
-        }
+        AccountRequest::new(sampling, 1000, 1e-5, target)
     }
 
     fn epsilon(sampling: Sampling) -> f64 {
@@ -289,12 +336,34 @@ mod tests {
         with(Sampling::None, &dense).unwrap();
         for (sampling, strategy, part) in [
             (cyclic(7), &banded, "8 bands"),
-            (cyclic(50), &dense, "banded C"),
+            (cyclic(50), &dense, "1000 bands"),
             (Sampling::Poisson { rate: 0.1 }, &banded, "any steps"),
             (Sampling::None, &shorter, "10 steps"),
         ] {
             let error = with(sampling, strategy).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn draws_answer_where_there_is_no_formula() {
+        let workload = Workload::new(Ratios::constant(60).unwrap());
+        let banded = Strategy::bsr(&workload, 4).unwrap();
+        for sampling in [Sampling::BallsInBins { bins: 6, epochs: 10 }, Sampling::BMinSep { separation: 6, rate: 0.1 }] {
+            let mut request = AccountRequest::new(sampling, 60, 1e-2, Target::Noise(4.0));
+            request.strategy = Some(&banded);
+            request.monte_carlo.draws = Some(30_000);
+            let found = account(&request).unwrap();
+            let confidence = found.confidence.unwrap();
+            assert_eq!((found.accountant.as_str(), Some(found.epsilon)), ("monte-carlo", confidence.guaranteed));
+            request.target = Target::Epsilon(found.epsilon);
+            let noise = account(&request).unwrap().noise_multiplier;
+            assert!((noise / 4.0 - 1.0).abs() < 0.1, "{sampling}: {noise}");
+            request.monte_carlo.claim = Claim::Estimate;
+            request.target = Target::Noise(4.0);
+            assert_eq!(account(&request).unwrap().epsilon, confidence.estimate);
+            request.accountant = Accountant::Rdp;
+            assert!(account(&request).unwrap_err().to_string().contains("no closed form"));
         }
     }
 
@@ -305,6 +374,10 @@ mod tests {
             (AccountRequest { sampling: Sampling::Poisson { rate: 0.0 }, ..good }, "rate"),
             (AccountRequest { sampling: Sampling::Cyclic { groups: 0, rate: 0.1 }, ..good }, "groups"),
             (AccountRequest { sampling: Sampling::Cyclic { groups: 11, rate: 0.1 }, ..good }, "within a group"),
+            (AccountRequest { sampling: Sampling::BallsInBins { bins: 7, epochs: 100 }, ..good }, "7 * 100"),
+            (AccountRequest { sampling: Sampling::BallsInBins { bins: 0, epochs: 100 }, ..good }, "bins"),
+            (AccountRequest { sampling: Sampling::BMinSep { separation: 0, rate: 0.1 }, ..good }, "separation"),
+            (AccountRequest { sampling: Sampling::BMinSep { separation: 11, rate: 0.1 }, ..good }, "waits 10 steps"),
             (AccountRequest { steps: 0, ..good }, "steps"),
             (AccountRequest { delta: 0.0, ..good }, "delta"),
             (AccountRequest { delta: 1.0, ..good }, "delta"),

@@ -9,6 +9,11 @@ const WIDTH: f64 = 1e-7;
 
 /// The least noise multiplier whose epsilon (falling in it) is at most `epsilon`, found on its safe side.
 pub(super) fn calibrate(epsilon: f64, delta: f64, epsilon_of: impl Fn(f64) -> Result<f64>) -> Result<f64> {
+    to_width(WIDTH, epsilon, delta, epsilon_of)
+}
+
+/// The same, to a relative width.
+pub(super) fn to_width(width: f64, epsilon: f64, delta: f64, epsilon_of: impl Fn(f64) -> Result<f64>) -> Result<f64> {
     let epsilon = positive("epsilon", epsilon)?;
     probability("delta", delta)?;
     let probe = |sigma: f64| {
@@ -29,7 +34,7 @@ pub(super) fn calibrate(epsilon: f64, delta: f64, epsilon_of: impl Fn(f64) -> Re
         high = low;
         low = probe(low.sigma() * 0.5)?;
     }
-    illinois(low, high, probe)
+    illinois(width, low, high, probe)
 }
 
 /// A noise multiplier and by how much its epsilon exceeds the bound.
@@ -46,12 +51,12 @@ impl Probe {
 }
 
 /// The root of a falling function by the Illinois method, on its safe side: `low.excess > 0 >= high.excess`.
-fn illinois(mut low: Probe, mut high: Probe, probe: impl Fn(f64) -> Result<Probe>) -> Result<f64> {
+fn illinois(width: f64, mut low: Probe, mut high: Probe, probe: impl Fn(f64) -> Result<Probe>) -> Result<f64> {
     let (mut low_weight, mut high_weight) = (1.0, 1.0);
-    while high.log_sigma - low.log_sigma > WIDTH && high.excess < -0.1 * WIDTH {
+    while high.log_sigma - low.log_sigma > width && high.excess < -0.1 * width {
         let (up, down) = (low_weight * low.excess, high_weight * high.excess);
         let place = (low.log_sigma * down - high.log_sigma * up) / (down - up);
-        let place = place.clamp(low.log_sigma + 0.25 * WIDTH, high.log_sigma - 0.25 * WIDTH);
+        let place = place.clamp(low.log_sigma + 0.25 * width, high.log_sigma - 0.25 * width);
         // An epsilon of 0 has no logarithm to go by.
         let place = if high.excess < -100.0 { 0.5 * (low.log_sigma + high.log_sigma) } else { place };
         let found = probe(place.exp())?;
