@@ -77,6 +77,7 @@ impl Account {
             delta: self.delta,
             target,
             strategy: None,
+            monte_carlo: accountant::MonteCarlo::default(),
         };
         let account = accountant::account(&request)?;
         let text = format!(
