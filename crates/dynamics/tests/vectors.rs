@@ -37,6 +37,7 @@ vectors! {
     icl_sgd
     icl_unbalanced
     icl_wishart
+    invariants
     measures
     relu_kernel
     relu_margin_qp

@@ -6,12 +6,14 @@
 //! |---|---|
 //! | [`Loss`] | the mean loss of the batch, where the guard shows it |
 //! | [`Norms`] | the norms of parameters and update |
+//! | [`Monitor`] | any conserved quantity, its drift, and whether that is the predicted one |
 //! | [`Balance`] | the balance of neighbouring layers, its drift, and the drift that the step size predicts |
 //!
 //! Mathematics of any run, on plain matrices:
 //!
 //! | question | module |
 //! |---|---|
+//! | what does gradient flow conserve, and by how much does a step move it? | [`conserved`], [`monitor`] |
 //! | which singular values and eigenvalues does a matrix have, surely? | [`svd`], [`eigen`] |
 //! | how many directions does it use, by which rule? | [`spectrum`], [`rank`] |
 //! | how far is its row space from another's? | [`subspace`] |
@@ -25,10 +27,12 @@
 
 pub mod autocorrelation;
 pub mod balance;
+pub mod conserved;
 pub mod eigen;
 pub mod error;
 pub mod loss;
 pub mod margin;
+pub mod monitor;
 pub mod norms;
 pub mod overlay;
 pub mod rank;
@@ -37,8 +41,10 @@ pub mod subspace;
 pub mod svd;
 
 pub use balance::Balance;
+pub use conserved::Conserved;
 pub use error::{Error, Result};
 pub use loss::Loss;
 pub use margin::Margin;
+pub use monitor::Monitor;
 pub use norms::Norms;
 pub use rank::RankRule;

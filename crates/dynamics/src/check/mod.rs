@@ -5,6 +5,7 @@
 
 mod deq;
 mod icl;
+mod invariants;
 mod measures;
 mod relu;
 mod sheet;
@@ -45,7 +46,7 @@ impl Checked {
 type Recompute = fn(&str, Value) -> Result<Vec<Row>>;
 
 /// The kinds of vector files.
-const KINDS: [(&str, Recompute); 19] = [
+const KINDS: [(&str, Recompute); 20] = [
     ("deq_flow", deq::flow),
     ("deq_gd", deq::descent),
     ("deq_hessian", deq::curvatures),
@@ -58,6 +59,7 @@ const KINDS: [(&str, Recompute); 19] = [
     ("icl_sgd", icl::sgd),
     ("icl_unbalanced", icl::unbalanced),
     ("icl_wishart", icl::wishart),
+    ("invariants", invariants::check),
     ("measures", measures::check),
     ("relu_kernel", relu::kernel),
     ("relu_margin_qp", relu::margin_qp),
