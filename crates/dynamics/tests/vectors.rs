@@ -44,6 +44,7 @@ vectors! {
     relu_margin_xor
     relu_train
     rng
+    xor_experiment
     xor_two_layer
 }
 

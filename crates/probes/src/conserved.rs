@@ -21,6 +21,11 @@ pub struct Part {
 }
 
 impl Part {
+    /// A matrix of so many rows and columns from there on; a vector has one row.
+    pub fn new(start: usize, rows: usize, columns: usize) -> Self {
+        Self { start, rows, columns }
+    }
+
     fn end(&self) -> usize {
         self.start + self.rows * self.columns
     }
@@ -39,10 +44,10 @@ impl Part {
 pub enum Conserved {
     /// `|p|^2 - |q|^2`, for a loss that does not change under `(c p, q / c)`.
     Balance {
-        /// The entries of p.
-        plus: Vec<Range<usize>>,
-        /// The entries of q.
-        minus: Vec<Range<usize>>,
+        /// The blocks of p.
+        plus: Vec<Part>,
+        /// The blocks of q.
+        minus: Vec<Part>,
     },
     /// `|w_in|^2 + b^2 - |w_out|^2` of each unit of a positively homogeneous activation (ReLU, leaky ReLU, none).
     Units {
@@ -131,7 +136,7 @@ impl Conserved {
             false => Err(Error::value(what, found, expected.to_string())),
         };
         match self {
-            Self::Balance { plus, minus } => plus.iter().chain(minus).try_for_each(|range| fits("an entry", range.end)),
+            Self::Balance { plus, minus } => plus.iter().chain(minus).try_for_each(|part| fits("a block", part.end())),
             Self::Units { incoming, biases, outgoing } => {
                 fits("the incoming weights", incoming.end())?;
                 fits("the outgoing weights", outgoing.end())?;
@@ -187,8 +192,7 @@ impl Conserved {
     fn form(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
         match self {
             Self::Balance { plus, minus } => {
-                let sum =
-                    |ranges: &[Range<usize>]| ranges.iter().map(|range| dot(&x[range.clone()], &y[range.clone()])).sum::<f64>();
+                let sum = |parts: &[Part]| parts.iter().map(|part| dot(part.of(x), part.of(y))).sum::<f64>();
                 vec![sum(plus) - sum(minus)]
             }
             Self::Units { incoming, biases, outgoing } => {
@@ -232,9 +236,9 @@ mod tests {
 
     #[test]
     fn known_values() {
-        let balance = Conserved::Balance { plus: vec![0..2], minus: vec![2..3] };
+        let part = Part::new;
+        let balance = Conserved::Balance { plus: vec![part(0, 1, 2)], minus: vec![part(2, 1, 1)] };
         assert_eq!(balance.value(&[1.0, 2.0, 3.0]).unwrap(), [-4.0]);
-        let part = |start, rows, columns| Part { start, rows, columns };
         let units = Conserved::Units { incoming: part(0, 2, 2), biases: Some(4..6), outgoing: part(6, 1, 2) };
         assert_eq!(units.value(&[1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 5.0, 6.0]).unwrap(), [6.0 - 25.0, 29.0 - 36.0]);
         let product = Conserved::Product { left: part(0, 1, 2), right: part(2, 2, 1) };
@@ -248,9 +252,9 @@ mod tests {
 
     #[test]
     fn parts_that_do_not_fit_are_refused() {
-        let part = |start, rows, columns| Part { start, rows, columns };
+        let part = Part::new;
         for wrong in [
-            Conserved::Balance { plus: vec![0..9], minus: vec![] },
+            Conserved::Balance { plus: vec![part(0, 3, 3)], minus: vec![] },
             Conserved::Units { incoming: part(0, 2, 2), biases: None, outgoing: part(4, 1, 3) },
             Conserved::Units { incoming: part(0, 2, 2), biases: Some(4..5), outgoing: part(5, 1, 2) },
             Conserved::Product { left: part(0, 1, 2), right: part(2, 3, 1) },

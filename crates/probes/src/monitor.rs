@@ -30,11 +30,11 @@ impl Precision {
 /// its own drift. So it must see every step.
 ///
 /// ```
-/// use thalweg_probes::conserved::Conserved;
+/// use thalweg_probes::conserved::{Conserved, Part};
 /// use thalweg_probes::monitor::{Monitor, Precision};
 ///
 /// // The loss (p q - 1)^2 / 2 does not change under (c p, q / c).
-/// let balance = Conserved::Balance { plus: vec![0..1], minus: vec![1..2] };
+/// let balance = Conserved::Balance { plus: vec![Part::new(0, 1, 1)], minus: vec![Part::new(1, 1, 1)] };
 /// let mut theta = [2.0, 0.1];
 /// let mut monitor = Monitor::new(balance, &theta, Precision::Double)?;
 /// for _ in 0..100 {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     fn quantity() -> Conserved {
-        Conserved::Product { left: Part { start: 0, rows: 2, columns: 2 }, right: Part { start: 4, rows: 2, columns: 3 } }
+        Conserved::Product { left: Part::new(0, 2, 2), right: Part::new(4, 2, 3) }
     }
 
     const START: [f64; 10] = [0.5, -0.3, 0.8, 0.1, 0.2, 0.7, -0.4, 0.6, -0.1, 0.3];

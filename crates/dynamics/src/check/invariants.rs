@@ -138,8 +138,8 @@ fn matrix_pair(case: &MatrixPair, tolerance: f64, sheet: &mut Sheet) -> Result<(
         }
         gradient
     };
-    let left = Part { start: 0, rows: d_out, columns: k };
-    let right = Part { start: d_out * k, rows: k, columns: d_in };
+    let left = Part::new(0, d_out, k);
+    let right = Part::new(d_out * k, k, d_in);
     let quantity = Conserved::Product { left, right };
     let start = [a, b].concat();
     sheet.all_near("A^T A - B B^T at the start", case.C0.iter().flatten(), &quantity.value(&start)?, tolerance);
@@ -202,7 +202,7 @@ fn softmax_shift(case: &SoftmaxShift, tolerance: f64, sheet: &mut Sheet) -> Resu
         }
         gradient
     };
-    let quantity = Conserved::ColumnSums { part: Part { start: 0, rows: classes, columns: d } };
+    let quantity = Conserved::ColumnSums { part: Part::new(0, classes, d) };
     let start = draws.normals(classes * d);
     sheet.all_near("column sums at the start", &case.column_sum_0, &quantity.value(&start)?, tolerance);
     let found = descend(quantity, start, case.eta, case.T, gradient)?;

@@ -46,7 +46,7 @@ impl Checked {
 type Recompute = fn(&str, Value) -> Result<Vec<Row>>;
 
 /// The kinds of vector files.
-const KINDS: [(&str, Recompute); 20] = [
+const KINDS: [(&str, Recompute); 21] = [
     ("deq_flow", deq::flow),
     ("deq_gd", deq::descent),
     ("deq_hessian", deq::curvatures),
@@ -65,6 +65,7 @@ const KINDS: [(&str, Recompute); 20] = [
     ("relu_margin_qp", relu::margin_qp),
     ("relu_margin_xor", relu::xor_margin),
     ("relu_train", relu::train),
+    ("xor_experiment", relu::xor_experiment),
     ("xor_two_layer", relu::two_layer),
     ("rng", split_mix::check),
 ];

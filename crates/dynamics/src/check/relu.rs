@@ -9,7 +9,7 @@ use thalweg_probes::margin::{self, Margin, Search};
 use super::{Row, Sheet, SplitMix64, read};
 use crate::error::{Error, Result};
 use crate::relu::two_layer::{Epochs, TwoLayer};
-use crate::relu::{Certificate, Network, Shape, Start, Training, kernel, xor};
+use crate::relu::{Certificate, Network, Protocol, Shape, Start, Study, Training, kernel, xor};
 
 #[derive(Deserialize)]
 #[allow(non_snake_case, reason = "the names of the file")]
@@ -331,4 +331,98 @@ pub(super) fn two_layer(name: &str, value: Value) -> Result<Vec<Row>> {
         sheet.near("number of records", case.log.len() as f64, snapshots.len() as f64, 0.0);
     }
     Ok(sheet.rows)
+}
+
+#[derive(Deserialize)]
+#[allow(non_snake_case, reason = "the names of the file")]
+struct ExperimentFile {
+    ours_a: ReferenceTable,
+    by_T: ReferenceByT,
+}
+
+#[derive(Deserialize)]
+struct ReferenceTable {
+    trials: u32,
+    two_layer_epochs: u64,
+    #[serde(rename = "theory_T")]
+    theory_steps: u64,
+    table: Vec<ReferenceCell>,
+}
+
+#[derive(Deserialize)]
+struct ReferenceCell {
+    n: usize,
+    notebook_mean: f64,
+    notebook_se: f64,
+    faithful_mean: f64,
+    faithful_se: f64,
+}
+
+#[derive(Deserialize)]
+struct ReferenceByT {
+    trials: u32,
+    n: Vec<usize>,
+    rows: Vec<ReferenceRow>,
+}
+
+#[derive(Deserialize)]
+#[allow(non_snake_case, reason = "the names of the file")]
+struct ReferenceRow {
+    T: u64,
+    notebook_fit: Vec<f64>,
+    faithful_fit: Vec<f64>,
+}
+
+/// Two means of a few trials, of which there are some dozen: 5 standard errors of their difference leave one false alarm in some ten
+/// thousand runs; the seed here is fixed.
+const STANDARD_ERRORS: f64 = 5.0;
+
+/// The dimension of the published table (a).
+const DIMENSION: usize = 6;
+
+pub(super) fn xor_experiment(name: &str, value: Value) -> Result<Vec<Row>> {
+    let file: ExperimentFile = read(name, value)?;
+    let mut sheet = Sheet::new(name);
+    for protocol in [Protocol::Notebook, Protocol::Text] {
+        sheet.case(name, &format!("{protocol:?}"));
+        compare_means(&file.ours_a, protocol, &mut sheet)?;
+        compare_slopes(&file.by_T, protocol, &mut sheet)?;
+    }
+    Ok(sheet.rows)
+}
+
+fn compare_means(table: &ReferenceTable, protocol: Protocol, sheet: &mut Sheet) -> Result<()> {
+    let steps = if protocol == Protocol::Notebook { table.two_layer_epochs } else { table.theory_steps };
+    let cells = table.table.iter().map(|cell| (DIMENSION, cell.n)).collect();
+    let study = Study { protocol, cells, trials: table.trials, steps: vec![steps], ..Study::default() };
+    let rows = study.run()?;
+    for (reference, found) in table.table.iter().zip(&rows[0].cells) {
+        let (mean, error) = match protocol {
+            Protocol::Notebook => (reference.notebook_mean, reference.notebook_se),
+            Protocol::Text => (reference.faithful_mean, reference.faithful_se),
+        };
+        let tolerance = STANDARD_ERRORS * error.hypot(found.standard_error);
+        sheet.near(&format!("test error of n = {} after {steps} steps", found.n), mean, found.mean, tolerance);
+    }
+    Ok(())
+}
+
+fn compare_slopes(reference: &ReferenceByT, protocol: Protocol, sheet: &mut Sheet) -> Result<()> {
+    let cells = reference.n.iter().map(|&n| (DIMENSION, n)).collect();
+    let steps = reference.rows.iter().map(|row| row.T).collect();
+    let study = Study { protocol, cells, trials: reference.trials, steps, seed: 1, ..Study::default() };
+    let rows = study.run()?;
+    let missing = || Error::value("the cells", "one value of d^2 / n", "two or more");
+    let mut slopes = Vec::new();
+    for (expected, found) in reference.rows.iter().zip(&rows) {
+        let fit = if protocol == Protocol::Notebook { &expected.notebook_fit } else { &expected.faithful_fit };
+        let line = found.line.ok_or_else(missing)?;
+        // The reference's slope has a standard error of its own, of about the same size.
+        let tolerance = STANDARD_ERRORS * std::f64::consts::SQRT_2 * line.standard_error;
+        let quantity = format!("slope of the error over d^2 / n after {} steps", expected.T);
+        sheet.near(&quantity, fit.first().copied().unwrap_or(f64::NAN), line.slope, tolerance);
+        slopes.push(line.slope);
+    }
+    sheet.same("the slope grows with the steps", true, slopes.windows(2).all(|pair| pair[1] > pair[0]));
+    Ok(())
 }

@@ -10,6 +10,7 @@
 //! | a linear model: conserved sphere, certificate, closed form | [`linear`] |
 //! | a matrix model: a conserved matrix | [`matrix`] |
 //! | a non-linear unit on data, and its curvature at the target | [`single_index`], [`local`] |
+//! | one descent on random inputs | [`experiment`] |
 //! | descent step by step, and the exact drift of what flow conserves | [`descent`] |
 //!
 //! After Dandapanthula and Ramdas, *Gradient flow for deep equilibrium single-index models* (2025).
@@ -17,6 +18,7 @@
 pub mod activation;
 pub mod backward;
 pub mod descent;
+pub mod experiment;
 pub mod fixed_point;
 pub mod linear;
 pub mod local;
@@ -27,6 +29,7 @@ pub mod unit;
 pub use activation::Activation;
 pub use backward::Backward;
 pub use descent::{Descent, Model, Outcome, RadiusSquared, Warning};
+pub use experiment::Experiment;
 pub use linear::LinearDeq;
 pub use matrix::MatrixDeq;
 pub use single_index::SingleIndex;

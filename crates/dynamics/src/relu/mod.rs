@@ -8,21 +8,27 @@
 //! | training, with flips, distances and drifts | [`training`] |
 //! | the theorem's certificate beside what is measured | [`certificate`] |
 //! | the published experiment's network, with biases and both layers trained | [`two_layer`] |
+//! | one margin, one training, growth with depth | [`experiment`] |
+//! | error against d^2 / n in both protocols | [`study`] |
 //!
 //! Margins come with certified brackets from [`thalweg_probes::margin`]. After Li, Guo, Lei and Ying, *Optimal Rates for
 //! Generalization of Gradient Descent for Deep ReLU Classification* (2025).
 
 pub mod certificate;
 pub mod examples;
+pub mod experiment;
 pub mod kernel;
 pub mod network;
+pub mod study;
 pub mod training;
 pub mod two_layer;
 pub mod xor;
 
 pub use certificate::Certificate;
 pub use examples::Examples;
+pub use experiment::{MarginExperiment, MarginReport, TrainExperiment, TrainReport};
 pub use kernel::Start;
 pub use network::{Network, Shape};
+pub use study::{Protocol, Study};
 pub use training::{Probe, Training};
 pub use two_layer::TwoLayer;
