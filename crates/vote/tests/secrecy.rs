@@ -2,7 +2,7 @@
 //!
 //! Two worlds: the honest user votes +1 everywhere, or -1 everywhere; the others are many enough that the result is the same. Over
 //! 20,000 coordinates the joint counts of what is seen are compared by a chi-square test of homogeneity. Each test has a false alarm
-//! of 1e-6; there are 108, so one of 10,000 drawn seeds would fail.
+//! of 1e-6; there are 100 to 250 (the last line counts), so fewer than one in 4,000 choices of seeds would fail.
 
 use thalweg_vote::correlation::{CorrelationSource, Explicit, ZERO_SHARING};
 use thalweg_vote::evaluate::{Block, Evaluation, Part};
