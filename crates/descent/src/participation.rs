@@ -26,6 +26,27 @@ pub enum Participation {
         /// In (0, 1].
         rate: f64,
     },
+    /// The population is split into groups; in step t each unit of group `t mod groups` independently, such that a share `rate` of
+    /// the whole population takes part.
+    CyclicPoisson {
+        /// At least 1.
+        groups: u64,
+        /// In (0, 1/groups].
+        rate: f64,
+    },
+    /// Each unit lies in one of `bins` bins, drawn independently once; step t takes bin `t mod bins`.
+    BallsInBins {
+        /// At least 1.
+        bins: u64,
+    },
+    /// A unit that took part waits `separation - 1` steps, then takes part in each step with one probability until it does, such
+    /// that it takes part in a share `rate` of all steps: b-min-sep sampling.
+    BMinSep {
+        /// b, at least 1.
+        separation: u64,
+        /// In (0, 1/b].
+        rate: f64,
+    },
     /// Shuffled afresh each epoch: a unit may take part in two neighbouring steps of different epochs.
     Shuffled {
         /// The most steps of one unit, that is, the number of epochs begun.
@@ -47,6 +68,9 @@ impl std::fmt::Display for Participation {
                 write!(f, "each unit at most {at_most} times, {separation} steps apart")
             }
             Self::Poisson { rate } => write!(f, "Poisson sampling at rate {rate}"),
+            Self::CyclicPoisson { groups, rate } => write!(f, "cyclic Poisson sampling from {groups} groups at rate {rate}"),
+            Self::BallsInBins { bins } => write!(f, "balls in {bins} bins"),
+            Self::BMinSep { separation, rate } => write!(f, "{separation}-min-sep sampling at rate {rate}"),
             Self::Shuffled { at_most } => {
                 write!(f, "shuffled each epoch, each unit at most {at_most} times")
             }

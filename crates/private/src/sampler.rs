@@ -1,6 +1,7 @@
 //! How batches are drawn, as far as a privacy guarantee depends on it.
 
 use serde::{Deserialize, Serialize};
+use thalweg_descent::Participation;
 
 use crate::error::{Error, Result};
 
@@ -28,7 +29,7 @@ pub enum Sampling {
     BallsInBins {
         /// b, at least 1.
         bins: u64,
-        /// E, at least 1; the run has `bins * epochs` steps.
+        /// E, at least 1; the run has `bins * epochs` steps, or fewer where the last epoch ends early.
         epochs: u64,
     },
     /// An example that took part waits `separation - 1` steps, then takes part in each step with one probability until it does, such
@@ -42,6 +43,24 @@ pub enum Sampling {
 }
 
 impl Sampling {
+    /// The sampling of a run of `steps` steps whose batches declare this participation.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`] for batches that depend on the data, are shuffled afresh each epoch, or have no units.
+    pub fn of(participation: &Participation, steps: u64) -> Result<Self> {
+        match *participation {
+            Participation::Everyone | Participation::Separated { .. } => Ok(Self::None),
+            Participation::Poisson { rate } => Ok(Self::Poisson { rate }),
+            Participation::CyclicPoisson { groups, rate } => Ok(Self::Cyclic { groups, rate }),
+            Participation::BallsInBins { bins } if bins > 0 => Ok(Self::BallsInBins { bins, epochs: steps.div_ceil(bins) }),
+            Participation::BMinSep { separation, rate } => Ok(Self::BMinSep { separation, rate }),
+            _ => Err(Error::unsuitable(
+                "the accountant",
+                format!("it covers a fixed order, Poisson, cyclic, balls-in-bins and b-min-sep sampling; here: {participation}"),
+            )),
+        }
+    }
+
     /// Checks the parameters.
     ///
     /// # Errors
@@ -98,6 +117,30 @@ impl std::fmt::Display for Sampling {
             Self::Cyclic { groups, rate } => write!(f, "cyclic Poisson sampling from {groups} groups at rate {rate}"),
             Self::BallsInBins { bins, epochs } => write!(f, "balls in {bins} bins for {epochs} epochs"),
             Self::BMinSep { separation, rate } => write!(f, "{separation}-min-sep sampling at rate {rate}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_descent::{Batch, Batches, Choose, Seed};
+
+    use super::*;
+
+    #[test]
+    fn batches_declare_what_is_accounted() {
+        let stream = Seed(1).stream("batches");
+        let of = |batches: Batches| Sampling::of(&Choose::<Batch, f32>::participation(&batches), 20).unwrap().checked().unwrap();
+        assert_eq!(of(Batches::fixed_order(100, 10, 20, &stream).unwrap()), Sampling::None);
+        assert_eq!(of(Batches::poisson(100, 5.0, stream.clone()).unwrap()), Sampling::Poisson { rate: 0.05 });
+        let cyclic = of(Batches::cyclic_poisson(100, 4, 5.0, stream.clone()).unwrap());
+        assert_eq!(cyclic, Sampling::Cyclic { groups: 4, rate: 0.05 });
+        let bins = of(Batches::balls_in_bins(100, 10, &stream).unwrap());
+        assert_eq!(bins, Sampling::BallsInBins { bins: 10, epochs: 2 });
+        let separated = of(Batches::b_min_sep(100, 7, 100.0 / 7.0, stream.clone()).unwrap());
+        assert!(matches!(separated, Sampling::BMinSep { separation: 7, .. }), "{separated}");
+        for refused in [Participation::Shuffled { at_most: 2 }, Participation::NoUnits, Participation::BallsInBins { bins: 0 }] {
+            assert!(Sampling::of(&refused, 20).is_err(), "{refused}");
         }
     }
 }

@@ -239,9 +239,10 @@ fn check(request: &AccountRequest<'_>) -> Result<()> {
         return Err(Error::value("the number of steps", 0, "at least 1"));
     }
     if let Sampling::BallsInBins { bins, epochs } = request.sampling
-        && bins.checked_mul(epochs) != Some(request.steps)
+        && request.steps.div_ceil(bins) != epochs
     {
-        let expected = format!("bins times epochs, {bins} * {epochs}");
+        // The last epoch may end early.
+        let expected = format!("bins times epochs, {bins} * {epochs}, or less than {bins} below");
         return Err(Error::value("the number of steps", request.steps, &expected));
     }
     let Some(strategy) = request.strategy else { return Ok(()) };
