@@ -31,6 +31,8 @@ pub mod domain;
 pub mod error;
 pub mod evaluate;
 pub mod field;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod grouping;
 pub mod leakage;
 pub mod ledger;

@@ -289,6 +289,16 @@ impl Simulation {
         Beacon(*self.beacon_seed.derive(self.session, Purpose::Own, context).nonce(0))
     }
 
+    /// The machines of a user, of the aggregator and of the dealer.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn into_machines(mut self, user: usize) -> Option<(Client, Aggregator, Dealer)> {
+        let (dealer, aggregator) = (self.nodes.pop()?, self.nodes.pop()?);
+        match (self.nodes.into_iter().nth(user)?, aggregator, dealer) {
+            (Node::Client(client), Node::Aggregator(aggregator), Node::Dealer(dealer)) => Some((*client, *aggregator, *dealer)),
+            _ => None,
+        }
+    }
+
     fn run(&mut self, network: &mut Network) {
         let users = self.config.users;
         let place = |party: Party| match party {
