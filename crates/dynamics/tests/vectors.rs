@@ -64,6 +64,9 @@ fn a_wrong_value_fails() {
     assert!(!found.passed());
     let failures: Vec<&check::Row> = found.failures().collect();
     assert_eq!(failures.len(), 1);
+    let table = found.table().to_text();
+    assert_eq!(table.lines().filter(|line| line.ends_with("NO")).count(), 1);
+    assert!(table.lines().next().unwrap().starts_with("name"));
     assert_eq!((failures[0].name.as_str(), failures[0].quantity.as_str()), ("deq_gd.json 3 neumann2", "final risk"));
 }
 

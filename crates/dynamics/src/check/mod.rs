@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use thalweg_report::{Cell, Column, NumberFormat, Table};
 
 use crate::error::{Error, Result};
 use sheet::Sheet;
@@ -34,6 +35,28 @@ impl Checked {
     /// Whether every row passed.
     pub fn passed(&self) -> bool {
         self.rows.iter().all(|row| row.pass)
+    }
+
+    /// The rows as a table, for a terminal or a page: name, quantity, expected, measured, tolerance, pass.
+    ///
+    /// ```no_run
+    /// let found = thalweg_dynamics::check(std::path::Path::new("vectors"))?;
+    /// println!("{}", found.table().to_text());
+    /// # Ok::<(), thalweg_dynamics::Error>(())
+    /// ```
+    pub fn table(&self) -> Table {
+        let number = |title: &str, digits| Column::number(title, NumberFormat::Significant(digits));
+        let words = [Column::text("name"), Column::text("quantity")];
+        let numbers = [number("expected", 10), number("measured", 10), number("tolerance", 2)];
+        let mut table = Table::new(words.into_iter().chain(numbers).chain([Column::text("pass")]));
+        for row in &self.rows {
+            let pass = if row.pass { "yes" } else { "NO" };
+            let numbers = [row.expected.into(), row.measured.into(), row.tolerance.into()];
+            let cells =
+                [Cell::from(row.name.as_str()), row.quantity.as_str().into()].into_iter().chain(numbers).chain([pass.into()]);
+            table.row(cells).expect("a row has a cell for each of the six columns");
+        }
+        table
     }
 
     /// The rows that did not pass.

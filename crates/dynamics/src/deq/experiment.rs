@@ -71,7 +71,10 @@ impl Default for Experiment {
 }
 
 /// More numbers than this are not drawn.
-const MOST_NUMBERS: usize = 100_000_000;
+const MOST_NUMBERS: usize = 20_000_000;
+
+/// More records than this are not kept.
+const MOST_RECORDS: u64 = 1_000_000;
 
 impl Experiment {
     /// Draws inputs and start, and descends.
@@ -101,6 +104,10 @@ impl Experiment {
         }
         if self.record_every == Some(0) {
             return Err(Error::value("the steps between records", 0, "1 or more"));
+        }
+        let records = self.record_every.map_or(0, |every| self.steps / every);
+        if records > MOST_RECORDS {
+            return Err(Error::value("the number of records", records, format!("at most {MOST_RECORDS}: record more rarely")));
         }
         let record = self.record_every.map_or(Vec::new(), |every| (0..=self.steps / every).map(|k| k * every).collect());
         let descent = Descent { rate: self.rate, steps: self.steps, backward: self.backward, record };
@@ -134,6 +141,9 @@ impl Experiment {
                 1 => Ok(vec![moment]),
                 _ => Err(Error::value("the second moment", "given", format!("left out for {d} inputs"))),
             };
+        }
+        if d.saturating_mul(d) > MOST_NUMBERS {
+            return Err(Error::value("the number of inputs", d, "at most 4472: their second moments are a square matrix"));
         }
         let mut moments = vec![0.0; d * d];
         for x in self.draw(rng).chunks_exact(d) {
@@ -190,10 +200,12 @@ mod tests {
         let refused = |experiment: Experiment| experiment.run().unwrap_err().to_string();
         let base = Experiment::default;
         assert!(refused(Experiment { samples: 0, ..base() }).contains("input entries"));
-        assert!(refused(Experiment { samples: usize::MAX, ..base() }).contains("100000000"));
+        assert!(refused(Experiment { samples: usize::MAX, ..base() }).contains("20000000"));
         assert!(refused(Experiment { target: vec![], ..base() }).contains("input entries"));
         assert!(refused(Experiment { target: vec![f64::NAN], ..base() }).contains("target"));
         assert!(refused(Experiment { record_every: Some(0), ..base() }).contains("records"));
+        assert!(refused(Experiment { record_every: Some(1), steps: u64::MAX, ..base() }).contains("at most 1000000"));
+        assert!(refused(Experiment { target: vec![1.0; 5000], samples: 10, ..base() }).contains("4472"));
         assert!(refused(Experiment { second_moment: Some(-1.0), ..base() }).contains("second moment"));
         assert!(refused(Experiment { second_moment: Some(1.0), activation: Activation::Tanh, ..base() }).contains("left out"));
         assert!(refused(Experiment { second_moment: Some(1.0), target: vec![1.0, 1.0], ..base() }).contains("left out"));

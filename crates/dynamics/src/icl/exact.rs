@@ -13,7 +13,7 @@
 
 use super::modes::{Modes, Weights};
 use super::plateau;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ode::{self, Tolerance};
 
 /// The weights along the exact flow.
@@ -30,7 +30,7 @@ pub struct Path {
 /// Follows the exact flow from a start through the times.
 ///
 /// # Errors
-/// [`Error::Value`](crate::Error::Value) for a start with another number of modes or a value that is not finite; as [`ode::solve`].
+/// [`Error::Value`] for a start with another number of modes or a value that is not finite; as [`ode::solve`].
 pub fn flow(modes: &Modes, start: &Weights, times: &[f64], tolerance: &Tolerance) -> Result<Path> {
     modes.check_start("the start p", &start.p)?;
     modes.check_start("the start q", &start.q)?;
@@ -54,12 +54,26 @@ pub fn loss(modes: &Modes, weights: &Weights) -> f64 {
     0.5 * (0..modes.len()).map(mode).sum::<f64>()
 }
 
-/// The time at which each mode's `a = p q` first reaches half its plateau, from a balanced start a0; `None` for modes that are
-/// never learned, 0 for those that start above.
+/// When each mode is half learned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HalfTimes {
+    /// The time at which each mode's `a = p q` first reaches half its plateau: `None` for a mode that is never learned or not until
+    /// [`searched_to`](Self::searched_to), 0 for one that starts above.
+    pub times: Vec<Option<f64>>,
+    /// Where the search was given up, if any learned mode was not half learned by then: modes whose variances are thousands of times
+    /// smaller than others' make the flow stiff, and their times too dear to find.
+    pub searched_to: Option<f64>,
+}
+
+/// When each mode's `a = p q` first reaches half its plateau, from a balanced start a0.
 ///
 /// # Errors
 /// As [`Weights::balanced`] and [`ode::solve`].
-pub fn half_times(modes: &Modes, a0: f64, tolerance: &Tolerance) -> Result<Vec<Option<f64>>> {
+pub fn half_times(modes: &Modes, a0: f64, tolerance: &Tolerance) -> Result<HalfTimes> {
+    half_times_within(modes, a0, tolerance, MOST_EVALUATIONS)
+}
+
+fn half_times_within(modes: &Modes, a0: f64, tolerance: &Tolerance, most_evaluations: usize) -> Result<HalfTimes> {
     let plateau = plateau::of(modes);
     let start = Weights::balanced(modes.len(), a0)?;
     let goal = |mode: usize| 0.5 * plateau.products[mode];
@@ -68,8 +82,16 @@ pub fn half_times(modes: &Modes, a0: f64, tolerance: &Tolerance) -> Result<Vec<O
     let (mut t, mut state) = (0.0, [&start.p[..], &start.q[..]].concat());
     // Windows grow with time: fast modes are bracketed finely, slow ones are reached in few windows.
     let mut window = 0.02 / modes.variances().iter().zip(modes.task_moments()).map(|(s, a)| a * s * s).fold(0.0, f64::max);
-    while (0..modes.len()).any(|mode| plateau.active[mode] && found[mode].is_none()) {
-        let end = ode::solve(rhs(modes), &state, &[t, t + window], tolerance)?;
+    let missing = |found: &[Option<f64>]| (0..modes.len()).any(|mode| plateau.active[mode] && found[mode].is_none());
+    let tolerance = &tolerance.with_most_steps(most_evaluations.div_ceil(EVALUATIONS_A_STEP));
+    let mut left = most_evaluations;
+    while missing(&found) && left > 0 {
+        let end = match ode::solve(rhs(modes), &state, &[t, t + window], tolerance) {
+            Ok(end) => end,
+            Err(Error::Flow { .. }) if t > 0.0 => break,
+            Err(error) => return Err(error),
+        };
+        left = left.saturating_sub(end.evaluations);
         let products = unpack(end.last()).products();
         for mode in 0..modes.len() {
             if plateau.active[mode] && found[mode].is_none() && products[mode] >= goal(mode) {
@@ -79,15 +101,16 @@ pub fn half_times(modes: &Modes, a0: f64, tolerance: &Tolerance) -> Result<Vec<O
         state = end.last().to_vec();
         t += window;
         window = window.max(0.05 * t);
-        if t > LATEST {
-            break;
-        }
     }
-    Ok(found)
+    let searched_to = missing(&found).then_some(t);
+    Ok(HalfTimes { times: found, searched_to })
 }
 
-/// Modes so close to the cut-off that they need longer count as never learned.
-const LATEST: f64 = 1e12;
+/// The search for half-times ends after so many evaluations, some seconds.
+const MOST_EVALUATIONS: usize = 20_000_000;
+
+/// Of the method of order 8, with what it spends on outputs.
+const EVALUATIONS_A_STEP: usize = 15;
 
 /// How long after `state` the mode's product reaches the goal, by regula falsi with the window as its bracket.
 fn crossing(modes: &Modes, state: &[f64], window: f64, mode: usize, goal: f64, tolerance: &Tolerance) -> Result<f64> {
@@ -237,7 +260,7 @@ mod tests {
             [(8, [0.73, 3.63, 20.12, 131.17]), (32, [0.76, 3.50, 16.43, 79.71]), (1_000_000, [0.78, 3.46, 15.21, 66.36])]
         {
             let modes = modes(n);
-            let found = half_times(&modes, 1e-3, &Tolerance::default()).unwrap();
+            let found = half_times(&modes, 1e-3, &Tolerance::default()).unwrap().times;
             let half = plateau::of(&modes).products;
             for (mode, expected) in expected.into_iter().enumerate() {
                 let t = found[mode].unwrap();
@@ -252,9 +275,23 @@ mod tests {
     #[test]
     fn modes_below_the_cutoff_have_no_half_time_and_high_starts_have_zero() {
         let modes = Modes::new(&[4.0, 2.0, 1.0, 0.5, 0.1, 0.01], 6).unwrap();
-        let found = half_times(&modes, 1e-3, &Tolerance::default()).unwrap();
+        let HalfTimes { times: found, searched_to } = half_times(&modes, 1e-3, &Tolerance::default()).unwrap();
+        assert_eq!(searched_to, None);
         assert!(found[..4].iter().all(Option::is_some) && found[4..].iter().all(Option::is_none), "{found:?}");
-        assert_eq!(half_times(&Modes::new(&[1.0], 8).unwrap(), 5.0, &Tolerance::default()).unwrap(), [Some(0.0)]);
+        assert_eq!(half_times(&Modes::new(&[1.0], 8).unwrap(), 5.0, &Tolerance::default()).unwrap().times, [Some(0.0)]);
+    }
+
+    #[test]
+    fn half_times_of_stiff_spectra_are_found_or_given_up_openly() {
+        let modes = |slowest: f64| Modes::new(&[2.0, 1.0, slowest], 1_000_000).unwrap();
+        let tolerance = Tolerance::new(1e-9).unwrap();
+        let found = half_times(&modes(0.01), 1e-3, &tolerance).unwrap();
+        // The slowest mode learns alone: nearly ln(a_inf / a0) / (2 s^2).
+        let alone = ((100.0f64 - 1e-3) / 1e-3).ln() / 2e-4;
+        assert!((found.times[2].unwrap() / alone - 1.0).abs() < 0.01 && found.searched_to.is_none(), "{found:?} {alone}");
+        let short = half_times_within(&modes(0.01), 1e-3, &tolerance, 5000).unwrap();
+        assert!(short.times[0] == found.times[0] && short.times[2].is_none(), "{short:?}");
+        assert!(short.searched_to.is_some_and(|t| t < found.times[2].unwrap()), "{short:?}");
     }
 
     #[test]

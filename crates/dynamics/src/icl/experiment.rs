@@ -70,7 +70,7 @@ pub struct Both<P, E = P> {
 pub struct Report {
     /// Where each mode ends; exactly 0 for a mode below the cut-off.
     pub plateau: Both<Vec<f64>>,
-    /// When each mode reaches half its plateau; `null` for a mode that is never learned.
+    /// When each mode reaches half its plateau; `null` for a mode that is never learned, or too late to be found.
     pub half_time: Both<Vec<f64>, Vec<Option<f64>>>,
     /// The root mean squared distance of the measured mean from each dynamics; `null` without runs.
     pub rms: Both<Option<f64>>,
@@ -91,9 +91,14 @@ pub struct Outcome {
     pub exact: Path,
     /// The measured band, where there are runs.
     pub measured: Option<Band>,
+    /// Where the search for exact half-times was given up, if a learned mode was not half learned by then.
+    pub half_times_searched_to: Option<f64>,
     /// Why the published dynamics need not hold here.
     pub caveats: Vec<Caveat>,
 }
+
+/// More values of one curve are not kept.
+const MOST_VALUES: u64 = 10_000_000;
 
 impl Experiment {
     /// Computes both theories, descends, and compares.
@@ -114,6 +119,11 @@ impl Experiment {
         let start = Weights::balanced(modes.len(), self.start)?;
         let plan = self.plan();
         plan.check()?;
+        let values = (self.steps / self.record_every).saturating_mul(modes.len() as u64);
+        if values > MOST_VALUES {
+            let expected = format!("at most {MOST_VALUES}: record more rarely");
+            return Err(Error::value("the number of records times modes", values, expected));
+        }
         if self.steps < self.record_every {
             return Err(Error::value("the number of steps", self.steps, format!("at least {}, one record", self.record_every)));
         }
@@ -125,16 +135,15 @@ impl Experiment {
         let exact = exact::flow(&modes, &start, &times, &tolerance)?;
         let products: Vec<Vec<f64>> = exact.weights.iter().map(Weights::products).collect();
         let rms = |theory: &[Vec<f64>]| measured.as_ref().map(|band| band.rms(theory));
+        let half = exact::half_times(&modes, self.start, &tolerance)?;
         let report = Report {
             plateau: Both { published: theory.plateau(), exact: plateau::of(&modes).products },
-            half_time: Both {
-                published: theory.half_times(self.start)?,
-                exact: exact::half_times(&modes, self.start, &tolerance)?,
-            },
+            half_time: Both { published: theory.half_times(self.start)?, exact: half.times },
             rms: Both { published: rms(&published), exact: rms(&products) },
             expected_rms: measured.as_ref().map(Band::expected_rms),
         };
-        Ok(Outcome { report, times, published, exact, measured, caveats: self.caveats() })
+        let half_times_searched_to = half.searched_to;
+        Ok(Outcome { report, times, published, exact, measured, half_times_searched_to, caveats: self.caveats() })
     }
 
     fn plan(&self) -> Plan {
@@ -197,6 +206,8 @@ mod tests {
         assert!(refused(Experiment { variances: vec![1.0, -1.0], ..small() }).contains("variance of mode 1"));
         assert!(refused(Experiment { contexts: 0, ..small() }).contains("context length"));
         assert!(refused(Experiment { start: 0.0, ..small() }).contains("a0"));
+        let wide = Experiment { variances: vec![1.0; 200], record_every: 1, steps: 900_000, runs: 0, ..small() };
+        assert!(refused(wide).contains("records times modes"));
         assert!(refused(Experiment { steps: 0, ..small() }).contains("steps"));
         assert!(refused(Experiment { record_every: 0, runs: 0, ..small() }).contains("records"));
         assert!(refused(Experiment { rate_times_tasks: f64::NAN, runs: 0, ..small() }).contains("rate"));

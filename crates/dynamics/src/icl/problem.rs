@@ -17,6 +17,9 @@ pub struct Problem {
     tasks: Tasks,
 }
 
+/// Each of the more than d tasks is a d x d matrix.
+const MOST_MODES: usize = 256;
+
 impl Problem {
     /// A problem with input covariance S (d x d, row-major), context length and tasks.
     ///
@@ -36,9 +39,12 @@ impl Problem {
     /// A problem in the eigenbasis of its inputs, with Hadamard tasks of unit second moments.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As [`new`](Self::new), and for more than 256 modes.
     pub fn aligned(modes: &Modes) -> Result<Self> {
         let d = modes.len();
+        if d > MOST_MODES {
+            return Err(Error::value("the number of modes", d, format!("at most {MOST_MODES} where all blocks are descended")));
+        }
         let diagonal: Vec<f64> = (0..d * d).map(|at| if at / d == at % d { modes.variances()[at / d] } else { 0.0 }).collect();
         let eigenbasis = Mat::identity(d, d);
         Ok(Self { eigenbasis, ..Self::new(&diagonal, modes.contexts(), Tasks::hadamard(d))? })
@@ -82,5 +88,6 @@ mod tests {
         assert!(Problem::new(&[1.0; 9], 5, tasks()).unwrap_err().to_string().contains("positive definite"));
         assert!(Problem::new(&[1.0; 4], 5, tasks()).unwrap_err().to_string().contains("3 x 3"));
         assert_eq!(Problem::new(&eye, 5, tasks()).unwrap().dimension(), 3);
+        assert!(Problem::aligned(&Modes::new(&[1.0; 257], 5).unwrap()).unwrap_err().to_string().contains("at most 256"));
     }
 }

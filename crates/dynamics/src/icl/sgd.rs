@@ -26,6 +26,9 @@ pub struct Plan {
     pub record_every: u64,
 }
 
+/// More records than this are not kept.
+const MOST_RECORDS: u64 = 1_000_000;
+
 impl Default for Plan {
     /// 6000 steps of 0.02, 8 contexts for each task, a record each 100 steps: 120 units of time.
     fn default() -> Self {
@@ -41,6 +44,10 @@ impl Plan {
         }
         if self.record_every == 0 {
             return Err(Error::value("the steps between records", 0, "1 or more"));
+        }
+        let records = self.steps / self.record_every;
+        if records > MOST_RECORDS {
+            return Err(Error::value("the number of records", records, format!("at most {MOST_RECORDS}: record more rarely")));
         }
         Ok(())
     }
@@ -363,6 +370,7 @@ mod tests {
         assert!(refused(Plan { rate_times_tasks: 0.0, ..plan(1) }).contains("rate"));
         assert!(refused(Plan { batch_per_task: 0, ..plan(1) }).contains("contexts"));
         assert!(refused(Plan { record_every: 0, ..plan(1) }).contains("records"));
+        assert!(refused(Plan { record_every: 1, ..plan(u64::MAX) }).contains("at most 1000000"));
         assert!(
             descend(&problem(), &Transformer::zeros(3), &plan(1), &stream(Seed(1), 0))
                 .unwrap_err()

@@ -24,6 +24,16 @@ pub struct Shape {
 /// The widest network that is taken.
 const WIDEST: usize = 16_384;
 
+/// At most 2 GiB of numbers are held at once.
+const MOST_NUMBERS: u128 = 1 << 28;
+
+pub(super) fn check_size(what: &str, numbers: u128) -> Result<()> {
+    if numbers <= MOST_NUMBERS {
+        return Ok(());
+    }
+    Err(Error::value(what, numbers, format!("at most {MOST_NUMBERS}, which take 2 GiB")))
+}
+
 impl Shape {
     /// A network's sizes.
     ///
@@ -40,6 +50,8 @@ impl Shape {
             return Err(Error::value("the width m", width, format!("2 to {WIDEST}")));
         }
         check_depth(depth)?;
+        let weights = width as u128 * (inputs as u128 + (depth - 1) as u128 * width as u128);
+        check_size("the number of weights", weights)?;
         Ok(Self { inputs, width, depth })
     }
 
@@ -122,9 +134,15 @@ impl Network {
     /// # Errors
     /// [`Error::Value`] for examples of another dimension.
     pub fn outputs(&self, examples: &Examples) -> Result<Vec<f64>> {
-        let mut pass = Pass::new(self, examples)?;
-        pass.forward(self);
-        Ok(pass.outputs)
+        let n = examples.len();
+        let mut outputs = Vec::with_capacity(n);
+        for first in (0..n).step_by(BLOCK) {
+            let block = examples.points().subcols(first, BLOCK.min(n - first));
+            let mut pass = Pass::on(self, block)?;
+            pass.forward(self);
+            outputs.append(&mut pass.outputs);
+        }
+        Ok(outputs)
     }
 
     /// The neural tangent kernel of this network on examples, `K_ij = sum_l <b^l_i, b^l_j> <h^{l-1}_i, h^{l-1}_j>`.
@@ -144,6 +162,9 @@ impl Network {
     }
 }
 
+/// Outputs are computed for so many examples at a time.
+const BLOCK: usize = 1024;
+
 /// All layers on all examples, forwards and backwards; made once, so that no step allocates.
 #[derive(Clone, Debug)]
 pub(super) struct Pass {
@@ -159,14 +180,18 @@ pub(super) struct Pass {
 
 impl Pass {
     pub(super) fn new(network: &Network, examples: &Examples) -> Result<Self> {
+        Self::on(network, examples.points())
+    }
+
+    fn on(network: &Network, points: MatRef<'_, f64>) -> Result<Self> {
         let Shape { inputs, width, depth } = network.shape;
-        if examples.dimension() != inputs {
-            return Err(Error::value("the dimension of the examples", examples.dimension(), format!("{inputs}, as the network")));
+        let n = points.ncols();
+        if points.nrows() != inputs {
+            return Err(Error::value("the dimension of the examples", points.nrows(), format!("{inputs}, as the network")));
         }
-        let n = examples.len();
+        check_size("the number of activations", 3 * width as u128 * n as u128 * depth as u128)?;
         let layers = || vec![Mat::zeros(width, n); depth];
-        let inputs = examples.points().to_owned();
-        Ok(Self { inputs, pre: layers(), hidden: layers(), back: layers(), outputs: vec![0.0; n] })
+        Ok(Self { inputs: points.to_owned(), pre: layers(), hidden: layers(), back: layers(), outputs: vec![0.0; n] })
     }
 
     /// Both passes, each example with weight 1, so that `back` holds the `b^l` themselves.
@@ -309,6 +334,17 @@ mod tests {
     }
 
     #[test]
+    fn outputs_come_in_blocks() {
+        let (network, all) =
+            (Network::random(Shape::new(11, 6, 2).unwrap(), &mut Seed(4).stream("x").at(0)), xor::all(11).unwrap());
+        let outputs = network.outputs(&all).unwrap();
+        assert_eq!(outputs.len(), 2048);
+        for at in [0, 1023, 1024, 2047] {
+            assert!((outputs[at] - network.outputs(&all.select(&[at]).unwrap()).unwrap()[0]).abs() < 1e-14);
+        }
+    }
+
+    #[test]
     fn the_kernel_is_the_gram_matrix_of_the_gradients() {
         for depth in 1..4 {
             let (network, examples) = (moved(depth), examples());
@@ -354,6 +390,7 @@ mod tests {
         assert!(refused(3, 0, 1).contains("width m is 0"));
         assert!(refused(3, 1 << 20, 1).contains("16384"));
         assert!(refused(3, 4, 0).contains("depth L"));
+        assert!(refused(3, 16384, 3).contains("2 GiB") && refused(usize::MAX, 2, 1).contains("2 GiB"));
         let small = Network::random(Shape::new(3, 4, 1).unwrap(), &mut Seed(1).stream("x").at(0));
         assert!(small.outputs(&examples()).unwrap_err().to_string().contains("dimension of the examples"));
     }

@@ -122,7 +122,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(network: &Network, examples: &'a Examples, test: &'a Examples, rate: f64) -> Result<Self> {
-        Pass::new(network, test)?;
+        network.outputs(&test.select(&[0])?)?;
         Ok(Self {
             examples,
             test,

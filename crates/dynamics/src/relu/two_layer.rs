@@ -4,6 +4,7 @@ use rand::RngExt;
 use thalweg_descent::streams::StreamRng;
 
 use super::examples::{Examples, logistic_pull};
+use super::network::check_size;
 use crate::error::{Error, Result, positive};
 use crate::vector::{dot, norm};
 
@@ -56,6 +57,7 @@ impl TwoLayer {
         if d == 0 || m == 0 {
             return Err(Error::value("the sizes d x m", format!("{d} x {m}"), "1 or more"));
         }
+        check_size("the number of weights", d as u128 * m as u128)?;
         let mut draw = |count: usize, inputs: usize| -> Vec<f64> {
             let bound = 1.0 / (inputs as f64).sqrt();
             (0..count).map(|_| (2.0 * uniform() - 1.0) * bound).collect()
@@ -249,6 +251,7 @@ mod tests {
     #[test]
     fn bad_input_is_refused_by_name() {
         assert!(TwoLayer::random(0, 4, &mut Seed(2).stream("network").at(0)).is_err());
+        assert!(TwoLayer::random(6, usize::MAX, &mut Seed(2).stream("network").at(0)).unwrap_err().to_string().contains("2 GiB"));
         let other = xor::all(4).unwrap();
         let epochs = |rate| Epochs { rate, most: 50, least_change: None, record: vec![] };
         assert!(epochs(0.1).run(&mut network(), &other).unwrap_err().to_string().contains("dimension"));
