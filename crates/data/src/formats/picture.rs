@@ -71,14 +71,26 @@ const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
 /// # Errors
 /// A sentence that says what is wrong with the bytes; the caller knows the file.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, String> {
+    if let Some((width, height)) = options.resize {
+        check_new_size(width, height)?;
+    }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     if reader.format() == Some(ImageFormat::Jpeg) {
         check_jpeg(bytes)?;
     }
+    let allowance = (bytes.len() as u64).saturating_mul(ALLOWANCE_PER_BYTE).clamp(LEAST_ALLOWANCE, LARGEST_ALLOWANCE);
     let mut limits = Limits::default();
-    limits.max_alloc = Some((bytes.len() as u64 * ALLOWANCE_PER_BYTE).clamp(LEAST_ALLOWANCE, LARGEST_ALLOWANCE));
+    limits.max_alloc = Some(allowance);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    // The limits bound what a decoder takes for itself; the picture comes on top.
+    if decoder.total_bytes() > allowance {
+        let (width, height) = decoder.dimensions();
+        let size = bytes.len();
+        return Err(format!(
+            "{width} x {height} pixels in {size} bytes; a file of this size may ask for {allowance} bytes of memory"
+        ));
+    }
     let turn = match options.orientation {
         Orientation::Upright => decoder.orientation().unwrap_or(Turn::NoTransforms),
         Orientation::AsStored => Turn::NoTransforms,
@@ -89,6 +101,15 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, String> 
         image = image.resize_exact(width, height, image::imageops::FilterType::Triangle);
     }
     Ok(to_picture(image, options.alpha))
+}
+
+fn check_new_size(width: u32, height: u32) -> Result<(), String> {
+    const BYTES_PER_PIXEL: u64 = 4;
+    let most = LARGEST_ALLOWANCE / BYTES_PER_PIXEL;
+    if (1..=most).contains(&(u64::from(width) * u64::from(height))) {
+        return Ok(());
+    }
+    Err(format!("the size to scale to is {width} x {height}; it must have at least 1 and at most {most} pixels"))
 }
 
 fn to_picture(image: DynamicImage, alpha: Alpha) -> Picture {
@@ -177,7 +198,9 @@ mod tests {
     fn a_header_cannot_ask_for_more_than_the_file_allows() {
         let mut bytes = png(RgbImage::new(8, 8));
         bytes[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]); // 30,000 x 30,000
-        assert!(decode(&bytes, &DecodeOptions::default()).is_err());
+        // The checksum of the header, so that it is its sizes that are refused.
+        bytes[29..33].copy_from_slice(&[0xE9, 0x45, 0x6F, 0xED]);
+        assert!(decode(&bytes, &DecodeOptions::default()).unwrap_err().contains("30000 x 30000 pixels in"));
     }
 
     #[test]
@@ -185,5 +208,9 @@ mod tests {
         let options = DecodeOptions { resize: Some((5, 3)), ..DecodeOptions::default() };
         let picture = decode(&png(RgbImage::from_pixel(8, 8, Rgb([9, 9, 9]))), &options).unwrap();
         assert_eq!((picture.width, picture.height, picture.samples), (5, 3, vec![9; 45]));
+        for size in [(0, 3), (3, 0), (u32::MAX, u32::MAX), (1 << 16, 1 << 16)] {
+            let options = DecodeOptions { resize: Some(size), ..DecodeOptions::default() };
+            assert!(decode(&png(RgbImage::new(1, 1)), &options).unwrap_err().contains("the size to scale to"));
+        }
     }
 }
