@@ -78,6 +78,10 @@ impl Contributions<f32> for PerExample<'_> {
 /// Adds the weighted sum of gradients that lie unit after unit.
 fn add_kept(gradients: &[f32], weight: impl Fn(usize) -> f32, sum: &mut [f32]) {
     for (unit, gradient) in gradients.chunks_exact(sum.len()).enumerate() {
-        add_scaled(weight(unit), gradient, sum);
+        let weight = weight(unit);
+        // Left out, not multiplied by 0: it may be no number.
+        if weight != 0.0 {
+            add_scaled(weight, gradient, sum);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The gradient that one use of a block gives one unit, in the forms that norms and sums need.
 
+use std::borrow::Cow;
+
 use burn::backend::flex::FlexTensor;
 use thalweg_descent::Block;
 
@@ -140,12 +142,19 @@ impl Tapped {
         input: &FlexTensor,
         gradient: &mut [f32],
     ) {
-        let (input, delta) = (f32::slice(input), f32::slice(&self.delta));
+        let mut weights: Vec<f32> = (0..units).map(weight).collect();
+        let (mut input, mut delta) = (Cow::from(f32::slice(input)), Cow::from(f32::slice(&self.delta)));
+        if weights.contains(&0.0) {
+            // Left out, not multiplied by 0: it may be no number.
+            (input, delta) = (kept(&input, &weights).into(), kept(&delta, &weights).into());
+            weights.retain(|weight| *weight != 0.0);
+        }
+        let Some(first) = weights.first() else { return };
+        let (input, delta) = (&*input, &*delta);
         let rows = delta.len() / outputs;
-        let weights: Vec<f32> = (0..units).map(weight).collect();
         let matrix = |values, columns| Matrix::new(values, rows, columns);
-        if weights.iter().all(|weight| *weight == weights[0]) {
-            return add_linear(orientation, weights[0], matrix(input, inputs), matrix(delta, outputs), gradient);
+        if weights.iter().all(|weight| weight == first) {
+            return add_linear(orientation, *first, matrix(input, inputs), matrix(delta, outputs), gradient);
         }
         if inputs < outputs {
             let input = scaled(input, &weights);
@@ -188,6 +197,12 @@ pub(crate) fn add_scaled(scale: f32, values: &[f32], sum: &mut [f32]) {
     for (sum, value) in sum.iter_mut().zip(values) {
         *sum += scale * *value;
     }
+}
+
+/// The parts of the units whose weight is not 0.
+fn kept(values: &[f32], weights: &[f32]) -> Vec<f32> {
+    let parts = values.chunks_exact(values.len() / weights.len()).zip(weights);
+    parts.filter(|(_, weight)| **weight != 0.0).flat_map(|(part, _)| part).copied().collect()
 }
 
 /// Each unit's part of the values times its weight.

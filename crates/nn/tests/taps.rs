@@ -330,6 +330,36 @@ fn every_network_of_the_zoo() {
 }
 
 #[test]
+fn a_unit_of_weight_0_is_left_out_even_if_its_gradient_is_no_number() {
+    let mut values = numbers(3 * 72, 4);
+    values[..72].fill(3e38);
+    let samples = Samples::features(values, &[2, 6, 6], vec![0, 1, 0], 2).unwrap();
+    for config in [NetworkConfig::mlp(72, &[7], 2), NetworkConfig::cnn([2, 6, 6], &[4], 2)] {
+        let network = config.build().unwrap();
+        let parameters = network.init(&mut ChaCha20Rng::seed_from_u64(5));
+        let sum = |indices: &[usize], weights: Vec<f64>, ask_norms: bool| {
+            let pass = Pass::tapped(network.layout(), &parameters, indices.len(), &Device::flex()).unwrap();
+            let (inputs, labels) = samples.gather(indices, &Device::flex()).unwrap();
+            let losses = cross_entropy(network.class_logits(&pass, &inputs).unwrap(), &labels, 0.0).unwrap();
+            let mut contributions = pass.backward(losses).unwrap();
+            if ask_norms {
+                contributions.squared_norms().unwrap();
+            }
+            let mut sum = vec![0.0f32; parameters.len()];
+            Box::new(contributions).add_weighted_sum(&Weights::PerUnit(weights), &mut sum).unwrap();
+            sum
+        };
+        assert!(sum(&[0], vec![1.0], false).iter().any(|value| !value.is_finite()), "the first example overflows");
+        for ask_norms in [false, true] {
+            let (found, expected) = (sum(&[0, 1, 2], vec![0.0, 0.5, 2.0], ask_norms), sum(&[1, 2], vec![0.5, 2.0], ask_norms));
+            let difference: Vec<f32> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
+            assert!(thalweg_descent::norm(&difference) <= 1e-6 * thalweg_descent::norm(&expected));
+            assert!(sum(&[0], vec![0.0], ask_norms).iter().all(|value| *value == 0.0));
+        }
+    }
+}
+
+#[test]
 fn next_tokens_of_a_causal_transformer() {
     let samples = Samples::sequences(ids(&[0, 1, 2, 3], 6, 11), 6, vec![6, 2, 4, 6]).unwrap();
     for head in [Head::Tokens, Head::TiedTokens] {

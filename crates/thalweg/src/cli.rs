@@ -127,7 +127,7 @@ impl Command {
     fn heeds(&self) -> &'static [Heeded] {
         match self {
             Self::Private(private::Private::Train(_)) => &[Heeded::Out, Heeded::Seed, Heeded::Device],
-            Self::Private(private::Private::Account(_)) => &[],
+            Self::Private(private::Private::Account(_)) => &[Heeded::Seed],
             Self::Private(private::Private::Audit(_)) | Self::Tour(_) => &[Heeded::Out, Heeded::Seed],
             Self::Study(_) | Self::Runs(runs::Runs::Compare { .. }) => &[Heeded::Out],
             Self::Runs(_) | Self::Data(_) | Self::Completions(_) => &[],

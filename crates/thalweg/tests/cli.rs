@@ -136,13 +136,21 @@ fn every_image_network_views_and_the_average_train_and_resume() {
 #[test]
 fn accounts_give_the_known_values() {
     let folder = tempfile::tempdir().unwrap();
-    let account = |call: &str| json(folder.path(), &format!("private account --delta 1e-5 --json {call}"));
+    let account_at = |delta: &str, call: &str| json(folder.path(), &format!("private account --delta {delta} --json {call}"));
+    let account = |call: &str| account_at("1e-5", call);
     let sampled = account("--sampling poisson --rate 0.01 --steps 1000 --noise 1");
     assert!((sampled["epsilon"].as_f64().unwrap() - 1.828_244).abs() < 1e-4, "{sampled}");
     let whole = account("--sampling none --steps 781 --epsilon 9");
     assert!((whole["noise_multiplier"].as_f64().unwrap() - 0.544_745_79).abs() < 1e-6, "{whole}");
     let replaced = account("--sampling none --steps 781 --epsilon 9 --neighbour replace-one");
     assert!((replaced["noise_multiplier"].as_f64().unwrap() - 2.0 * 0.544_745_79).abs() < 1e-6, "{replaced}");
+    // Known to 4 % (removal 1.33); the guarantee lies above the guess.
+    let drawn = account_at("1e-3", "--sampling balls-in-bins --bins 100 --epochs 10 --noise 2");
+    let (guess, guaranteed) = (&drawn["confidence"]["estimate"], drawn["epsilon"].as_f64().unwrap());
+    let guess = guess.as_f64().unwrap();
+    assert!((guess / 1.33 - 1.0).abs() < 0.04 && guaranteed > guess && guaranteed < 2.0 * guess, "{drawn}");
+    refused("private account --sampling none --rate 0.1 --steps 10 --delta 1e-5 --noise 1", &["--rate"]);
+    refused("private account --sampling balls-in-bins --bins 10 --steps 10 --delta 1e-5 --noise 1", &["--epochs"]);
     refused("private account --sampling poisson --rate 2 --steps 10 --delta 1e-5 --noise 1", &["rate", "2"]);
     refused("private account --sampling poisson --steps 10 --delta 1e-5 --noise 1", &["--rate"]);
     refused("private account --sampling none --steps 10 --delta 1e-5 --noise 0", &["noise", "0"]);

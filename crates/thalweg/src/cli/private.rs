@@ -28,7 +28,7 @@ pub(crate) enum Private {
 impl Private {
     pub(crate) fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
         match self {
-            Self::Account(account) => account.run(console),
+            Self::Account(account) => account.run(common, console),
             Self::Train(train) => train.run(common, console),
             Self::Audit(audit) => audit.run(common, console),
         }
