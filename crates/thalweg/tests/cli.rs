@@ -170,7 +170,10 @@ fn audits_find_no_fault_in_a_sound_run_and_every_planted_one() {
         let output = run(folder, &format!("private audit --run private-1 --seed 1 --fault {fault} --json"));
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((output.status.code(), &found["verdict"]), (Some(1), &"violated".into()), "{fault}: {found}");
+        assert!(folder.join(format!("runs/private-1/audit-fault-{fault}.html")).exists());
     }
+    let page = std::fs::read_to_string(folder.join("runs/private-1/audit.html")).unwrap();
+    assert!(page.contains("consistent") && !page.contains("violated"), "a control does not take the place of the audit");
     refused("private audit --mechanism lr-root", &["--steps"]);
     refused("private audit --run private-9", &["private-9"]);
 }

@@ -74,15 +74,17 @@ struct Document {
 
 impl Audit {
     pub(super) fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
+        // A negative control does not take the place of the audit that counts.
+        let control = self.fault.map(|fault| format!("-fault-{fault}")).unwrap_or_default();
         let (plan, name, page) = match &self.run {
             Some(id) => {
                 let folder = common.store().find(id)?;
-                (plan_of_run(id, &folder.join("config.toml"))?, id.clone(), folder.join("audit.html"))
+                (plan_of_run(id, &folder.join("config.toml"))?, id.clone(), folder.join(format!("audit{control}.html")))
             }
             None => {
                 let plan = self.plan()?;
                 let name = plan.summary().mechanism.to_string();
-                let page = common.runs.join(format!("audit-{name}.html"));
+                let page = common.runs.join(format!("audit-{name}{control}.html"));
                 (plan, name, page)
             }
         };
