@@ -124,7 +124,7 @@ impl Samples {
             Content::Features { values, shape } => {
                 let numbers: usize = shape.iter().product();
                 let data = TensorData::new(rows(values, numbers, indices), [indices.len(), numbers]);
-                Inputs::Features(Tensor::from_data(data, (device, DType::F32)))
+                Inputs::Features(Box::new(Tensor::from_data(data, (device, DType::F32))))
             }
             Content::Tokens { ids, length, lengths } => Inputs::Tokens(Tokens {
                 ids: rows(ids, *length, indices),
@@ -148,7 +148,7 @@ impl Samples {
         }
         let labels = batch.indices.iter().flat_map(|index| std::iter::repeat_n(self.labels[*index], views.count())).collect();
         let data = TensorData::new(seen, [rows, numbers]);
-        Ok((Inputs::Features(Tensor::from_data(data, (device, DType::F32))), labels))
+        Ok((Inputs::Features(Box::new(Tensor::from_data(data, (device, DType::F32)))), labels))
     }
 
     /// Channels, height and width of the examples.
@@ -184,7 +184,7 @@ fn check_labels(labels: &[u32], classes: usize) -> Result<()> {
 #[non_exhaustive]
 pub enum Inputs {
     /// Flat examples, `[n, numbers]`.
-    Features(Tensor<2>),
+    Features(Box<Tensor<2>>),
     /// Token sequences.
     Tokens(Tokens),
 }

@@ -108,7 +108,7 @@ impl Network {
     /// [`Error::Shape`] or [`Error::Samples`] when the network does not take such inputs.
     pub fn class_logits(&self, pass: &Pass<'_>, inputs: &Inputs) -> Result<Tensor<2>> {
         match (&self.body, inputs) {
-            (Body::Mlp(mlp), Inputs::Features(features)) => mlp.forward(pass, features.clone()),
+            (Body::Mlp(mlp), Inputs::Features(features)) => mlp.forward(pass, (**features).clone()),
             (Body::Cnn(cnn, image), Inputs::Features(features)) => cnn.forward(pass, images(features, *image)?),
             (Body::ResNet(resnet, image), Inputs::Features(features)) => resnet.forward(pass, images(features, *image)?),
             (Body::Transformer(transformer), Inputs::Tokens(tokens)) => transformer.class_logits(pass, tokens),
