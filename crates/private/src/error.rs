@@ -89,6 +89,17 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A strategy file could not be read or written.
+    #[error("{doing} the strategy file {}: {reason}", path.display())]
+    StrategyFile {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed, with the line where it is one of the file.
+        reason: String,
+    },
+
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes for the noise key: {0}")]
     NoEntropy(String),
@@ -167,9 +178,11 @@ impl From<Error> for thalweg_descent::Error {
             Error::State { reason } => Self::State { piece: "the private guard".into(), reason },
             Error::Descent(error) => error,
             Error::OutOfTurn { .. } => Self::OutOfTurn(error.to_string()),
-            Error::Value { .. } | Error::Unsuitable { .. } | Error::Unreachable { .. } | Error::TooFewDraws { .. } => {
-                Self::input(error)
-            }
+            Error::Value { .. }
+            | Error::Unsuitable { .. }
+            | Error::Unreachable { .. }
+            | Error::TooFewDraws { .. }
+            | Error::StrategyFile { .. } => Self::input(error),
             other => Self::piece("private training", other),
         }
     }

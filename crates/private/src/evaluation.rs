@@ -126,12 +126,18 @@ impl<'a> ToeplitzErrors<'a> {
 /// # Errors
 /// [`Error::Unsuitable`] when the strategy is for another number of steps, or its sensitivity cannot be computed.
 pub fn evaluate(workload: &Workload, strategy: &Strategy, pattern: Pattern) -> Result<Evaluation> {
+    evaluate_rows(workload, strategy, pattern).map(|(evaluation, _)| evaluation)
+}
+
+/// [`evaluate`], with the squared norms of the rows of B.
+pub(crate) fn evaluate_rows(workload: &Workload, strategy: &Strategy, pattern: Pattern) -> Result<(Evaluation, Vec<f64>)> {
     if strategy.steps() != workload.steps() {
         let reason = format!("it is built for {} steps, and the run has {}", strategy.steps(), workload.steps());
         return Err(Error::unsuitable(strategy.name(), reason));
     }
     let sensitivity = strategy.sensitivity(pattern)?;
-    let errors = Errors::of(&squared_row_norms(workload, strategy));
+    let squares = squared_row_norms(workload, strategy);
+    let errors = Errors::of(&squares);
     let evaluation = Evaluation {
         max_se: sensitivity.value * errors.max,
         argmax_row: errors.argmax_row,
@@ -139,7 +145,7 @@ pub fn evaluate(workload: &Workload, strategy: &Strategy, pattern: Pattern) -> R
         sensitivity,
     };
     if evaluation.max_se.is_finite() {
-        Ok(evaluation)
+        Ok((evaluation, squares))
     } else {
         Err(Error::unsuitable(strategy.name(), "its error overflows; use fewer steps or other coefficients"))
     }

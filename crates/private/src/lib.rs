@@ -7,7 +7,7 @@
 //! | question | module |
 //! |---|---|
 //! | which map does my optimiser compute? | [`workload`] |
-//! | which noise suits it, and how large is the error? | [`strategy`], [`evaluation`], [`mod@lower_bound`] |
+//! | which noise suits it, and how large is the error? | [`comparison`], [`strategy`], [`evaluation`], [`mod@lower_bound`] |
 //! | how much can one example move it? | [`pattern`], [`sensitivity`], [`clip`] |
 //! | how much noise for (epsilon, delta)? | [`accountant`], [`sampler`], [`plan`] |
 //! | how does it get into the training? | [`noise`] on slices; [`guard`] in a descent |
@@ -37,6 +37,7 @@ pub mod audit;
 pub mod blt;
 pub mod clip;
 pub mod coefficients;
+pub mod comparison;
 pub mod error;
 pub mod evaluation;
 pub mod guard;
@@ -52,6 +53,7 @@ pub mod workload;
 
 pub use blt::Blt;
 pub use clip::{Clip, OnNonFinite, Shares};
+pub use comparison::{CompareOptions, Comparison, compare};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Objective, evaluate};
 pub use guard::{Ledger, PrivateGuard};
@@ -60,5 +62,5 @@ pub use noise::NoiseKey;
 pub use pattern::Pattern;
 pub use plan::{PlanBuilder, PlanSummary, PrivacyPlan};
 pub use sensitivity::{Kind, Sensitivity};
-pub use strategy::{Form, Name, Strategy};
+pub use strategy::{BuildOptions, Form, Name, Strategy};
 pub use workload::{Ratios, Workload};

@@ -50,6 +50,23 @@ impl Pattern {
         Ok(self)
     }
 
+    /// Checks that all k participations, b apart, fit into `steps` steps. One participation always does.
+    ///
+    /// # Errors
+    /// [`Error::Value`] when b or k is 0, or the last of k participations would come after the last step.
+    pub fn fitting(self, steps: usize) -> Result<Self> {
+        let (Self::Separated { separation, at_most } | Self::FixedOrder { separation, at_most }) = self.checked()? else {
+            return Ok(self);
+        };
+        let needed = separation.saturating_mul(at_most - 1).saturating_add(1);
+        if needed <= steps {
+            return Ok(self);
+        }
+        let most = steps.div_ceil(separation);
+        let found = format!("{at_most}, at least {separation} steps apart, which takes {needed} steps");
+        Err(Error::value("the number of participations k", found, &format!("at most {most}, all that fit into {steps} steps")))
+    }
+
     /// b: the least distance of two steps of one unit; n where a unit takes part once.
     pub fn separation(&self, steps: usize) -> usize {
         match *self {

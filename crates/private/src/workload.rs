@@ -145,10 +145,27 @@ impl From<Ratios> for Vec<f64> {
 ///
 /// The optimiser is `m <- momentum m + g; theta <- (1 - decay chi_t) theta - eta chi_t m`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Workload {
     ratios: Ratios,
     momentum: f64,
     decay: f64,
+}
+
+/// A workload as it lies in a file.
+#[derive(Deserialize)]
+struct Unchecked {
+    ratios: Ratios,
+    momentum: f64,
+    decay: f64,
+}
+
+impl TryFrom<Unchecked> for Workload {
+    type Error = Error;
+
+    fn try_from(read: Unchecked) -> Result<Self> {
+        Self::new(read.ratios).with_momentum(read.momentum)?.with_decay(read.decay)
+    }
 }
 
 impl Workload {

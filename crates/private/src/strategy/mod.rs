@@ -1,12 +1,18 @@
 //! A factorisation `A = B C` of the workload, as far as training needs it: the noise matrix `C^{-1}` and the sensitivity of C.
 
+mod build;
 mod closed_form;
+mod file;
 mod name;
 mod optimised;
 
 use serde::{Deserialize, Serialize};
 
+pub use build::{BuildOptions, band_scan};
+pub use file::StrategyFile;
 pub use name::Name;
+
+pub(crate) use closed_form::check_bands;
 
 use crate::blt::Blt;
 use crate::coefficients;
@@ -65,11 +71,29 @@ pub(crate) type RowWriter<'a> = Box<dyn FnMut(usize, &mut [f64]) + 'a>;
 /// # Ok::<(), thalweg_private::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Strategy {
     name: Name,
     steps: usize,
     #[serde(flatten)]
     form: Form,
+}
+
+/// A strategy as it lies in a file.
+#[derive(Deserialize)]
+struct Unchecked {
+    name: Name,
+    steps: usize,
+    #[serde(flatten)]
+    form: Form,
+}
+
+impl TryFrom<Unchecked> for Strategy {
+    type Error = Error;
+
+    fn try_from(read: Unchecked) -> Result<Self> {
+        Self::new(read.name, read.steps, read.form)
+    }
 }
 
 impl Strategy {
@@ -135,7 +159,8 @@ impl Strategy {
                 coefficients.len() - 1
             }
             Form::InverseRows { band, .. } => band - 1,
-            Form::Buffered { blt } => blt.buffers(),
+            // Buffers are f64, twice as large as the f32 vectors they stand for.
+            Form::Buffered { blt } => 2 * blt.buffers(),
         }
     }
 
@@ -317,5 +342,7 @@ mod tests {
         let strategy = Strategy::lr_root(&workload);
         let json = serde_json::to_string(&strategy).unwrap();
         assert_eq!(serde_json::from_str::<Strategy>(&json).unwrap(), strategy);
+        let fewer = json.replace("\"steps\":5", "\"steps\":4");
+        assert!(serde_json::from_str::<Strategy>(&fewer).unwrap_err().to_string().contains("1 to 4"));
     }
 }

@@ -108,7 +108,7 @@ impl Strategy {
         best(candidates, workload, pattern, objective).map(|strategy| strategy.renamed(name))
     }
 
-    fn renamed(self, name: Name) -> Self {
+    pub(super) fn renamed(self, name: Name) -> Self {
         Self { name, ..self }
     }
 
@@ -123,7 +123,7 @@ impl Strategy {
 }
 
 /// The candidate with the smallest error; the first of equals. Candidates that cannot be evaluated are left out.
-fn best(candidates: Vec<Strategy>, workload: &Workload, pattern: Pattern, objective: Objective) -> Result<Strategy> {
+pub(super) fn best(candidates: Vec<Strategy>, workload: &Workload, pattern: Pattern, objective: Objective) -> Result<Strategy> {
     let evaluated: Vec<(Strategy, Result<f64>)> = candidates
         .into_par_iter()
         .map(|strategy| {
