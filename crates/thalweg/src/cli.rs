@@ -9,6 +9,7 @@ mod schedule;
 mod stop;
 mod study;
 mod tour;
+mod vote;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   thalweg tour                                    every method, small, with one report
   thalweg private train --epsilon 4 --epochs 20   train on the embedded digits, privately
+  thalweg vote simulate                           let 24 users vote in secret, in one process
   thalweg runs list                               what was run, and how it ended
   thalweg study studies/private-schedule.toml     put a published claim to the test";
 
@@ -82,6 +84,9 @@ enum Command {
     /// Train under (epsilon, delta) with noise that suits the learning-rate schedule
     #[command(subcommand)]
     Private(private::Private),
+    /// Let devices vote on the sign of each gradient coordinate, while nobody learns a single device's signs
+    #[command(subcommand)]
+    Vote(vote::Vote),
     /// List, show, resume, draw and compare recorded runs
     #[command(subcommand)]
     Runs(runs::Runs),
@@ -115,6 +120,7 @@ fn run(cli: Cli, console: &Console) -> Result<ExitCode> {
     match cli.command {
         Command::Tour(tour) => tour.run(common, console),
         Command::Private(private) => private.run(common, console),
+        Command::Vote(vote) => vote.run(common, console),
         Command::Runs(runs) => runs.run(common, console),
         Command::Data(data) => data.run(console),
         Command::Study(study) => study.run(common, console),
@@ -129,6 +135,7 @@ impl Command {
             Self::Private(private::Private::Train(_)) => &[Heeded::Out, Heeded::Seed, Heeded::Device],
             Self::Private(private::Private::Account(_)) => &[Heeded::Seed],
             Self::Private(private::Private::Audit(_)) | Self::Tour(_) => &[Heeded::Out, Heeded::Seed],
+            Self::Vote(vote) => vote.heeds(),
             Self::Study(_) | Self::Runs(runs::Runs::Compare { .. }) => &[Heeded::Out],
             Self::Runs(_) | Self::Data(_) | Self::Completions(_) => &[],
         }

@@ -9,6 +9,7 @@
 //! | [`data`] | real data sets and formats |
 //! | [`probes`] | what can be watched on any run |
 //! | [`private`] | private training with correlated noise |
+//! | [`vote`] | secure majority vote on gradient signs |
 //! | [`report`] | plots and pages |
 //!
 //! What joins them is here: [`compose`] makes a descent of a configuration, [`study`] puts published claims to the test, [`tour`]
@@ -22,6 +23,7 @@ pub use thalweg_nn as nn;
 pub use thalweg_private as private;
 pub use thalweg_probes as probes;
 pub use thalweg_report as report;
+pub use thalweg_vote as vote;
 
 pub mod compose;
 pub mod pages;

@@ -6,6 +6,7 @@ mod run;
 mod series;
 mod study;
 mod tour;
+mod vote_plan;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ pub use comparison::write_comparison;
 pub use run::write_run_report;
 pub use study::write_study_report;
 pub use tour::{MethodFigures, TourFigures, write_tour_report};
+pub use vote_plan::{vote_modes, write_vote_plan};
 
 /// Writes a page beside its final name and renames it.
 fn write(page: Page, path: &Path) -> Result<PathBuf> {

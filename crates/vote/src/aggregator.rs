@@ -115,6 +115,13 @@ impl Aggregator {
         }
     }
 
+    /// Gives up a round that is under way.
+    pub fn abandon(&mut self) {
+        if matches!(self.state, State::Greeting(_) | State::Voting(_)) {
+            self.state = State::Aborted(Reason::DeadlinePassed);
+        }
+    }
+
     /// What was sent.
     pub const fn outbox(&self) -> &Outbox {
         &self.outbox

@@ -152,6 +152,13 @@ impl Client {
         Ok(actions)
     }
 
+    /// Gives up a round that is under way, and wipes what was secret in it. What it has begun is never voted again.
+    pub fn abandon(&mut self) {
+        if !matches!(self.state, State::Idle | State::Done | State::Aborted(_)) {
+            self.state = State::Aborted("the round was given up".into());
+        }
+    }
+
     /// What was sent.
     pub const fn outbox(&self) -> &Outbox {
         &self.outbox

@@ -143,6 +143,21 @@ impl UserLedger {
     }
 }
 
+impl AddAssign for UserLedger {
+    fn add_assign(&mut self, other: Self) {
+        self.open_up += other.open_up;
+        self.final_up += other.final_up;
+        self.open_down += other.open_down;
+        self.vote_down += other.vote_down;
+        self.correction_down += other.correction_down;
+        self.confirm += other.confirm;
+        self.control += other.control;
+        self.header_bytes += other.header_bytes;
+        self.frames += other.frames;
+        self.wire_up += other.wire_up;
+    }
+}
+
 /// The bytes of a round or a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -152,6 +167,17 @@ pub struct Ledger {
     pub aggregator: Traffic,
     /// All that the dealer sent.
     pub dealer: Traffic,
+}
+
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Self) {
+        self.users.resize(self.users.len().max(other.users.len()), UserLedger::default());
+        for (sum, user) in self.users.iter_mut().zip(other.users) {
+            *sum += user;
+        }
+        self.aggregator += other.aggregator;
+        self.dealer += other.dealer;
+    }
 }
 
 impl Ledger {

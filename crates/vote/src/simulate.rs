@@ -216,6 +216,11 @@ impl Simulation {
         self.round
     }
 
+    /// Whether later reports carry all frames.
+    pub const fn keep_frames(&mut self, keep: Switch) {
+        self.config.keep_frames = keep;
+    }
+
     /// A round in which nothing goes wrong.
     ///
     /// # Errors
@@ -238,8 +243,14 @@ impl Simulation {
         network.keep_frames = self.config.keep_frames;
         for node in &mut self.nodes {
             match node {
-                Node::Client(client) => client.clear_outbox(),
-                Node::Aggregator(aggregator) => aggregator.clear_outbox(),
+                Node::Client(client) => {
+                    client.abandon();
+                    client.clear_outbox();
+                }
+                Node::Aggregator(aggregator) => {
+                    aggregator.abandon();
+                    aggregator.clear_outbox();
+                }
                 Node::Dealer(dealer) => dealer.clear_outbox(),
             }
         }
