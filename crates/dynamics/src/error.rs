@@ -31,8 +31,9 @@ pub enum Error {
 
     /// A fixed point that was not found.
     #[error(
-        "no fixed point after {iterations} iterations: the residual is {residual:e}, {}",
+        "no fixed point after {iterations} iterations: the residual is {residual:.3e}, {}",
         if *growth >= 1.0 { format!("and grows {growth:.3}-fold each time: the map does not contract; try Anderson's or Broyden's method, or more damping") }
+        else if growth.is_nan() { "and no bracket holds one: the map does not contract; take |v| times the activation's largest slope below 1".to_owned() }
         else { "so allow more iterations or a larger tolerance".to_owned() }
     )]
     NoFixedPoint {
@@ -67,7 +68,7 @@ pub enum Error {
     Measurement(#[from] thalweg_probes::Error),
 
     /// A number of the descent that is no longer finite.
-    #[error("{what} is {value} in step {step}; the last finite norm was {last_norm:e}: {hint}")]
+    #[error("{what} is {value:.3e} in step {step}; the last finite norm was {last_norm:.3e}: {hint}")]
     Diverged {
         /// The number that left the finite ones.
         what: String,
@@ -83,6 +84,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the input is at fault, rather than the work.
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Value { .. } | Self::NoFixedPoint { .. } | Self::Vector { .. } => true,
+            Self::Step { source, .. } => source.is_input(),
+            Self::Measurement(error) => matches!(error, thalweg_probes::Error::Value { .. }),
+            Self::Flow { .. } | Self::Diverged { .. } => false,
+        }
+    }
+
     /// A value outside its range.
     pub(crate) fn value(what: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Self {
         Self::Value { what: what.into(), found: found.to_string(), expected: expected.into() }
@@ -106,6 +117,12 @@ impl Error {
     /// A flow that stopped.
     pub(crate) fn flow(time: f64, reason: impl Into<String>) -> Self {
         Self::Flow { time, reason: reason.into() }
+    }
+}
+
+impl From<Error> for thalweg_descent::Error {
+    fn from(error: Error) -> Self {
+        if error.is_input() { Self::input(error) } else { Self::piece("following the dynamics", error) }
     }
 }
 

@@ -3,6 +3,7 @@
 mod completions;
 mod console;
 mod data;
+mod dynamics;
 mod private;
 mod runs;
 mod schedule;
@@ -87,6 +88,9 @@ enum Command {
     /// Let devices vote on the sign of each gradient coordinate, while nobody learns a single device's signs
     #[command(subcommand)]
     Vote(vote::Vote),
+    /// What theory says of a small model's descent, beside the descent itself
+    #[command(subcommand)]
+    Dynamics(dynamics::Dynamics),
     /// List, show, resume, draw and compare recorded runs
     #[command(subcommand)]
     Runs(runs::Runs),
@@ -121,6 +125,7 @@ fn run(cli: Cli, console: &Console) -> Result<ExitCode> {
         Command::Tour(tour) => tour.run(common, console),
         Command::Private(private) => private.run(common, console),
         Command::Vote(vote) => vote.run(common, console),
+        Command::Dynamics(dynamics) => dynamics.run(common, console),
         Command::Runs(runs) => runs.run(common, console),
         Command::Data(data) => data.run(console),
         Command::Study(study) => study.run(common, console),
@@ -136,6 +141,7 @@ impl Command {
             Self::Private(private::Private::Account(_)) => &[Heeded::Seed],
             Self::Private(private::Private::Audit(_)) | Self::Tour(_) => &[Heeded::Out, Heeded::Seed],
             Self::Vote(vote) => vote.heeds(),
+            Self::Dynamics(dynamics) => dynamics.heeds(),
             Self::Study(_) | Self::Runs(runs::Runs::Compare { .. }) => &[Heeded::Out],
             Self::Runs(_) | Self::Data(_) | Self::Completions(_) => &[],
         }

@@ -5,6 +5,7 @@
 
 mod config;
 mod dataset;
+pub mod features;
 mod job;
 mod training;
 mod words;

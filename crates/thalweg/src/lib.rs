@@ -8,6 +8,7 @@
 //! | [`nn`] | networks on Burn with per-example gradients |
 //! | [`data`] | real data sets and formats |
 //! | [`probes`] | what can be watched on any run |
+//! | [`dynamics`] | exact learning dynamics of small models |
 //! | [`private`] | private training with correlated noise |
 //! | [`vote`] | secure majority vote on gradient signs |
 //! | [`report`] | plots and pages |
@@ -19,6 +20,7 @@
 
 pub use thalweg_data as data;
 pub use thalweg_descent as descent;
+pub use thalweg_dynamics as dynamics;
 pub use thalweg_nn as nn;
 pub use thalweg_private as private;
 pub use thalweg_probes as probes;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod comparison;
+mod dynamics;
 mod run;
 mod series;
 mod study;
@@ -16,6 +17,7 @@ use thalweg_report::Page;
 
 pub use audit::write_audit_report;
 pub use comparison::write_comparison;
+pub use dynamics::{write_deq_page, write_features_page, write_icl_page};
 pub use run::write_run_report;
 pub use study::write_study_report;
 pub use tour::{MethodFigures, TourFigures, write_tour_report};
@@ -23,7 +25,12 @@ pub use vote_plan::{vote_modes, write_vote_plan};
 
 /// Writes a page beside its final name and renames it.
 fn write(page: Page, path: &Path) -> Result<PathBuf> {
-    let page = page.footer(format!("Drawn by Thalweg {} from the files of the run.", crate::VERSION));
+    write_with(page, "from the files of the run", path)
+}
+
+/// The same, saying where its figures come from.
+fn write_with(page: Page, origin: &str, path: &Path) -> Result<PathBuf> {
+    let page = page.footer(format!("Drawn by Thalweg {} {origin}.", crate::VERSION));
     write_atomically(path, page.to_html().as_bytes())?;
     Ok(path.to_owned())
 }

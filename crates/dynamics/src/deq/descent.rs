@@ -69,6 +69,10 @@ pub struct Snapshot {
     pub risk: f64,
     /// The largest `|v activation'|` over the data.
     pub contraction: f64,
+    /// The squared distance from the degenerate point.
+    pub radius_squared: f64,
+    /// What it must be by then if every gradient was orthogonal to the way from the degenerate point.
+    pub predicted_radius_squared: f64,
 }
 
 /// Something about a run that theory warns of.
@@ -134,7 +138,7 @@ impl Descent {
         for step in 0..self.steps {
             let found = model.evaluate(&theta, self.backward, &mut gradient).map_err(|error| error.at_step(step))?;
             if next.next_if_eq(&step).is_some() {
-                records.push(Snapshot { step, theta: theta.clone(), risk: found.risk, contraction: found.contraction });
+                records.push(Snapshot::of(step, &theta, &found, radius_squared(start) + watch.predicted_drift));
             }
             let before = theta.last().copied();
             let farthest = norm(&theta);
@@ -144,8 +148,7 @@ impl Descent {
         }
         let last = model.evaluate(&theta, self.backward, &mut gradient).map_err(|error| error.at_step(self.steps))?;
         if next.next_if_eq(&self.steps).is_some() {
-            let (risk, contraction) = (last.risk, last.contraction);
-            records.push(Snapshot { step: self.steps, theta: theta.clone(), risk, contraction });
+            records.push(Snapshot::of(self.steps, &theta, &last, radius_squared(start) + watch.predicted_drift));
         }
         let radius_squared = RadiusSquared {
             start: radius_squared(start),
@@ -176,6 +179,19 @@ impl Descent {
             (last.contraction >= 1.0, Warning::ContractionViolated),
         ];
         Ok(found.into_iter().filter_map(|(holds, warning)| holds.then_some(warning)).collect())
+    }
+}
+
+impl Snapshot {
+    fn of(step: u64, theta: &[f64], found: &Evaluation, predicted_radius_squared: f64) -> Self {
+        Self {
+            step,
+            theta: theta.to_vec(),
+            risk: found.risk,
+            contraction: found.contraction,
+            radius_squared: radius_squared(theta),
+            predicted_radius_squared,
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub mod unit;
 
 pub use activation::Activation;
 pub use backward::Backward;
-pub use descent::{Descent, Model, Outcome, RadiusSquared, Warning};
+pub use descent::{Descent, Model, Outcome, RadiusSquared, Snapshot, Warning};
 pub use experiment::Experiment;
 pub use linear::LinearDeq;
 pub use matrix::MatrixDeq;

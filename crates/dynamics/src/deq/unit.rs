@@ -83,7 +83,8 @@ mod tests {
             let found = solve(Activation::Linear, 0.7, v, 0.0, 1e-14).unwrap();
             assert!((found.y - 0.7 / (1.0 - v)).abs() < 1e-12 * found.y.abs().max(1.0), "{v}");
         }
-        assert!(matches!(solve(Activation::Linear, 0.7, 1.0, 0.0, 1e-14), Err(Error::NoFixedPoint { .. })));
+        let error = solve(Activation::Linear, 0.7, 1.0, 0.0, 1e-14).unwrap_err();
+        assert!(matches!(error, Error::NoFixedPoint { .. }) && error.to_string().contains("does not contract"), "{error}");
     }
 
     #[test]

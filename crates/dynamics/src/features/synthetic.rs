@@ -66,6 +66,27 @@ impl Synthetic {
         }
     }
 
+    /// With the signal patch scaled: an intervention that knows which patch it is.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a factor that is not finite and above 0.
+    pub fn with_signal_times(self, factor: f64) -> Result<Self> {
+        Ok(Self { snr: self.snr * positive("the factor of the signal", factor)?, ..self })
+    }
+
+    /// With that share of the noise's dimensions projected out: an intervention that knows where the signal lies. The signal keeps
+    /// its norm, so the ratio grows by `1 / sqrt(1 - share)`, to whole dimensions.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a share outside [0, 1).
+    pub fn without_noise_dimensions(self, share: f64) -> Result<Self> {
+        if !(0.0..1.0).contains(&share) {
+            return Err(Error::value("the share of noise dimensions to project out", share, "in [0, 1)"));
+        }
+        let kept = (self.dimension as f64 * (1.0 - share)).round().max(1.0);
+        Ok(Self { snr: self.snr * (self.dimension as f64 / kept).sqrt(), dimension: kept as usize, ..self })
+    }
+
     /// `|mu|`.
     pub fn signal_norm(&self) -> f64 {
         self.snr * self.noise_std * (self.dimension as f64).sqrt()
@@ -130,4 +151,21 @@ impl Synthetic {
 
 fn normal(rng: &mut impl Rng) -> f64 {
     StandardNormal.sample(rng)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enhancements_raise_the_ratio_and_keep_the_signal() {
+        let data = Synthetic::default();
+        let scaled = data.with_signal_times(2.0).unwrap();
+        assert_eq!((scaled.snr, scaled.dimension, scaled.signal_norm()), (0.6, 2000, 2.0 * data.signal_norm()));
+        let projected = data.without_noise_dimensions(0.75).unwrap();
+        assert_eq!((projected.snr, projected.dimension), (0.6, 500));
+        assert!((projected.signal_norm() - data.signal_norm()).abs() < 1e-12);
+        assert!(data.with_signal_times(0.0).is_err() && data.without_noise_dimensions(1.0).is_err());
+        assert!(data.without_noise_dimensions(f64::NAN).unwrap_err().to_string().contains("share"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use thalweg_descent::Seed;
-use thalweg_probes::overlay::Caveat;
+use thalweg_probes::overlay::{self, Caveat, Gap};
 
 use super::exact::{self, Path};
 use super::modes::{Modes, Weights};
@@ -36,6 +36,8 @@ pub struct Experiment {
     pub runs: u32,
     /// The seed of all runs.
     pub seed: u64,
+    /// The relative tolerance to which the exact flow is followed.
+    pub tolerance: f64,
 }
 
 impl Default for Experiment {
@@ -52,6 +54,7 @@ impl Default for Experiment {
             record_every: plan.record_every,
             runs: 8,
             seed: 0,
+            tolerance: 1e-11,
         }
     }
 }
@@ -97,6 +100,27 @@ pub struct Outcome {
     pub caveats: Vec<Caveat>,
 }
 
+impl Outcome {
+    /// How far the measured mean of each mode is from both theories; a gap above `tolerance` is one. `None` without runs.
+    ///
+    /// # Errors
+    /// When the measurement is not finite.
+    pub fn gaps(&self, tolerance: f64) -> Result<Option<Vec<Both<Gap>>>> {
+        let Some(band) = &self.measured else { return Ok(None) };
+        let exact: Vec<Vec<f64>> = self.exact.weights.iter().map(Weights::products).collect();
+        let root = (band.runs.len() as f64).sqrt();
+        let of_mode = |mode: usize| {
+            let column = |rows: &[Vec<f64>]| rows.iter().map(|row| row[mode]).collect::<Vec<_>>();
+            let errors: Vec<f64> = band.deviation.iter().map(|row| row[mode] / root).collect();
+            // One run has no spread.
+            let errors = (band.runs.len() > 1).then_some(&errors[..]);
+            let gap = |theory: &[Vec<f64>]| overlay::gap(&self.times, &column(&band.mean), &column(theory), errors, tolerance);
+            Ok(Both { published: gap(&self.published)?, exact: gap(&exact)? })
+        };
+        (0..self.report.plateau.exact.len()).map(of_mode).collect::<Result<_>>().map(Some)
+    }
+}
+
 /// More values of one curve are not kept.
 const MOST_VALUES: u64 = 10_000_000;
 
@@ -127,11 +151,11 @@ impl Experiment {
         if self.steps < self.record_every {
             return Err(Error::value("the number of steps", self.steps, format!("at least {}, one record", self.record_every)));
         }
+        let tolerance = Tolerance::new(self.tolerance)?;
         let measured = (self.runs > 0).then(|| self.descend(&modes, &plan)).transpose()?;
         let theory = Published::new(&modes)?;
         let times = plan.times();
         let published = times.iter().map(|&t| theory.products(self.start, t)).collect::<Result<Vec<_>>>()?;
-        let tolerance = Tolerance::default();
         let exact = exact::flow(&modes, &start, &times, &tolerance)?;
         let products: Vec<Vec<f64>> = exact.weights.iter().map(Weights::products).collect();
         let rms = |theory: &[Vec<f64>]| measured.as_ref().map(|band| band.rms(theory));
@@ -182,9 +206,13 @@ mod tests {
     #[test]
     fn descent_follows_the_exact_dynamics_and_not_the_published_one() {
         let found = small().run().unwrap();
-        let rms = found.report.rms;
+        let rms = &found.report.rms;
         assert!(rms.exact.unwrap() < 0.02 && rms.published.unwrap() > 0.1, "{rms:?}");
         assert_eq!(found.caveats, [Caveat::FiniteN, Caveat::Anisotropic]);
+        let gaps = found.gaps(0.1).unwrap().unwrap();
+        assert!(gaps[3].published.largest > 0.2 && gaps[3].published.exceeded_at.is_some(), "{gaps:?}");
+        assert!(gaps.iter().all(|mode| mode.exact.rms < mode.published.rms), "{gaps:?}");
+        assert_eq!(Experiment { runs: 0, ..small() }.run().unwrap().gaps(0.1).unwrap(), None);
         let drift = |record: &sgd::Record| (record.imbalance - record.predicted_imbalance).abs();
         assert!(found.measured.unwrap().runs.iter().flatten().all(|record| drift(record) < 1e-10));
     }
@@ -210,6 +238,7 @@ mod tests {
         assert!(refused(wide).contains("records times modes"));
         assert!(refused(Experiment { steps: 0, ..small() }).contains("steps"));
         assert!(refused(Experiment { record_every: 0, runs: 0, ..small() }).contains("records"));
+        assert!(refused(Experiment { tolerance: 1e-17, runs: 0, ..small() }).contains("rounding"));
         assert!(refused(Experiment { rate_times_tasks: f64::NAN, runs: 0, ..small() }).contains("rate"));
         assert!(refused(Experiment { rate_times_tasks: 100.0, ..small() }).contains("too large"));
     }

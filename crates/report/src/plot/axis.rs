@@ -111,7 +111,8 @@ impl Placed {
             return format.write(value);
         }
         if self.scale == Scale::Log || value.abs() >= 1e5 || self.step < 1e-4 {
-            return crate::format::significant(value, 3);
+            // Round numbers need no decimals, and the margin has no room for them.
+            return crate::format::significant(value, 3).replace(".00e", "e");
         }
         crate::format::fixed(value, (-self.step.log10()).ceil().clamp(0.0, 6.0) as u8)
     }
@@ -144,6 +145,7 @@ mod tests {
         assert_eq!(labels(&Axis::new("x"), -0.03, 0.05), ["−0.04", "−0.02", "0.00", "0.02", "0.04", "0.06"]);
         assert_eq!(labels(&Axis::new("x").percent(), 0.1, 0.93).last().unwrap(), "100\u{202f}%");
         assert_eq!(labels(&Axis::new("x").log(), 0.5, 300.0), ["0.100", "1.00", "10.0", "100", "1000"]);
+        assert_eq!(labels(&Axis::new("x"), -2e-16, 1e-16), ["−2e−16", "−1e−16", "0", "1e−16"]);
         assert!(!labels(&Axis::new("x"), 3.0, 3.0).is_empty(), "a single value has an axis too");
     }
 }

@@ -1,0 +1,74 @@
+//! `thalweg dynamics`.
+
+mod check;
+mod deq;
+mod features;
+mod icl;
+mod overlay;
+mod relu;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use thalweg::descent::Result;
+use thalweg::report::format::significant;
+
+use crate::cli::console::Console;
+use crate::cli::{Common, Heeded};
+
+/// Exact learning dynamics: what theory says of a small model's descent, beside the descent itself
+#[derive(Subcommand)]
+pub(crate) enum Dynamics {
+    /// How a linear transformer learns in context: plateaus and half-times of each mode, published and exact
+    Icl(icl::Icl),
+    /// How an equilibrium model descends, and what it conserves
+    Deq(deq::Deq),
+    /// Margins and certificates of deep ReLU networks on 2-XOR
+    #[command(subcommand)]
+    Relu(relu::Relu),
+    /// What a private network learns: signal, memorised noise, injected noise
+    Features(features::Features),
+    /// Recompute published and reference values
+    Check(check::Check),
+    /// Draw theory over measurement on one page
+    #[command(subcommand)]
+    Overlay(overlay::Overlay),
+}
+
+impl Dynamics {
+    pub(crate) fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
+        match self {
+            Self::Icl(icl) => icl.run(common, console),
+            Self::Deq(deq) => deq.run(common, console),
+            Self::Relu(relu) => relu.run(common, console),
+            Self::Features(features) => features.run(common, console),
+            Self::Check(check) => check.run(console),
+            Self::Overlay(overlay) => overlay.run(common, console),
+        }
+    }
+
+    /// Which common options it has a use for.
+    pub(crate) fn heeds(&self) -> &'static [Heeded] {
+        match self {
+            Self::Icl(_) | Self::Deq(_) | Self::Features(_) | Self::Overlay(_) => &[Heeded::Out, Heeded::Seed],
+            Self::Relu(_) => &[Heeded::Seed],
+            Self::Check(_) => &[],
+        }
+    }
+}
+
+/// The line that says where the page lies, if one was drawn.
+fn page_line(page: Option<&PathBuf>) -> String {
+    page.map(|page| format!("\npage       {}", page.display())).unwrap_or_default()
+}
+
+/// Draws the page that `--out` asks for.
+fn draw_page(common: &Common, draw: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<Option<PathBuf>> {
+    common.out.as_deref().map(draw).transpose()
+}
+
+/// Six digits, or a dash.
+fn or_dash(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| significant(value, 6))
+}

@@ -1,0 +1,22 @@
+//! Pages of exact learning dynamics: theory drawn over measurement.
+
+mod deq;
+mod features;
+mod icl;
+
+use std::path::{Path, PathBuf};
+
+use thalweg_descent::{Error, Result};
+use thalweg_report::Page;
+
+pub use deq::write_deq_page;
+pub use features::write_features_page;
+pub use icl::write_icl_page;
+
+/// Writes a page that has no run behind it, with its folder where there is none.
+fn write_computed(page: Page, path: &Path) -> Result<PathBuf> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| Error::input(format!("{}: {error}", folder.display())))?;
+    }
+    super::write_with(page, "at the end of its computation", path)
+}

@@ -1,0 +1,225 @@
+//! `thalweg dynamics` through the real binary: agreed names, reference values to their printed digits, exit codes, bad input.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn run(folder: &Path, call: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+    command.current_dir(folder).arg("dynamics").args(call.split_whitespace()).env_remove("THALWEG_RUNS").stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+#[track_caller]
+fn json(call: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    json_in(folder.path(), call)
+}
+
+#[track_caller]
+fn json_in(folder: &Path, call: &str) -> Value {
+    let output = run(folder, &format!("{call} --json"));
+    assert!(output.status.success(), "{call}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{call}: {error}"))
+}
+
+/// An error that names all parts, nothing left behind, and that exit code.
+#[track_caller]
+fn fails(code: i32, call: &str, parts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), call);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{call}: {message}");
+    for part in parts {
+        assert!(message.contains(part), "{call}: {message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{call} left something");
+}
+
+#[track_caller]
+fn near(found: &Value, expected: &[f64], tolerance: f64) {
+    let found: Vec<f64> = match found {
+        Value::Array(values) => values.iter().map(|value| value.as_f64().unwrap()).collect(),
+        value => vec![value.as_f64().unwrap()],
+    };
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= tolerance, "{found} instead of {expected}");
+    }
+}
+
+#[test]
+fn icl_has_reference_plateaus_and_half_times() {
+    let found = json("icl --spectrum 2,1,0.5,0.25 --context 32 --start 1e-3");
+    near(&found["plateau"]["published"], &[0.45878, 0.87075, 1.58025, 2.66667], 5e-6);
+    near(&found["plateau"]["exact"], &[0.45129356, 0.87478931, 1.67095454, 3.11952661], 5e-9);
+    near(&found["half_time"]["published"], &[0.76580, 3.38410, 14.72941, 63.10568], 5e-6);
+    // The references lie on a grid of 0.01.
+    near(&found["half_time"]["exact"], &[0.76, 3.50, 16.43, 79.71], 0.01);
+    assert!(found["rms"]["published"].is_null() && found["page"].is_null());
+    assert_eq!(found["caveats"][0], "finite_n");
+    let cut = json("icl --spectrum 4,2,1,.5,.1,.01 --context 6");
+    near(&cut["plateau"]["exact"], &[0.16440272, 0.28748103, 0.45807893, 0.58556249, 0.0, 0.0], 5e-9);
+    assert!(cut["half_time"]["exact"][5].is_null());
+}
+
+#[test]
+fn icl_descent_follows_the_exact_curve() {
+    let found = json("icl --seeds 4 --steps 4000 --seed 0");
+    let rms = &found["rms"];
+    assert!(rms["exact"].as_f64().unwrap() <= 0.02 && rms["published"].as_f64().unwrap() >= 0.1, "{rms}");
+}
+
+#[test]
+fn deq_has_reference_ends() {
+    let linear = json("deq --run linear");
+    near(&linear["theta"], &[0.8402616937669253, 0.5798691531162682], 1e-12);
+    let radius = &linear["radius_squared"];
+    near(&radius["start"], &[0.8695600748417699], 1e-12);
+    near(&radius["end"], &[0.8825496425153039], 1e-12);
+    near(&radius["predicted_end"], &[0.8825496425153039], 1e-12);
+    assert!(linear["risk"].as_f64().unwrap() < 1e-24);
+    for (name, theta) in [
+        ("exact", [2.131238152482062, -1.131238152482049]),
+        ("jfb", [2.133142754531994, -1.133142754531988]),
+        ("two-term", [2.253050471008268, -0.9999999999999671]),
+        ("damped", [2.129027379076157, -1.129027379076145]),
+    ] {
+        near(&json(&format!("deq --run {name}"))["theta"], &theta, 1e-11);
+    }
+    let stuck = json("deq --run two-term");
+    near(&stuck["risk"], &[0.01600863521938117], 1e-12);
+    assert_eq!(stuck["warnings"][0], "stuck_not_minimum");
+    near(&json("deq --run near-singular")["radius_squared"]["end"], &[0.08470440], 5e-9);
+    // No sphere is conserved by a sigmoid: the prediction must miss.
+    let sigmoid = &json("deq --run sigmoid --steps 1000")["radius_squared"];
+    assert!((sigmoid["end"].as_f64().unwrap() - sigmoid["predicted_end"].as_f64().unwrap()).abs() > 0.1, "{sigmoid}");
+}
+
+#[test]
+fn relu_has_reference_margins() {
+    for (call, expected) in [
+        ("--xor 3", 0.2886751346),
+        ("--xor 6 --depth 1", 0.1047693201),
+        ("--xor 6 --depth 4", 0.0726196623),
+        ("--xor 6 --depth 4 --init independent", 0.1858324625),
+        ("--xor 20", 0.0216413895),
+    ] {
+        let found = json(&format!("relu margin {call}"));
+        near(&found["margin"], &[expected], 1e-10);
+        let (lower, upper) = (found["lower"].as_f64().unwrap(), found["upper"].as_f64().unwrap());
+        assert!(lower <= upper && upper - lower < 1e-9, "{found}");
+    }
+    let found = json("relu train --width 64 --steps 200 --points 16");
+    let number = |name: &str| found[name].as_f64().unwrap();
+    assert!(number("measured_risk") < number("certificate") && number("test_error") <= 1.0, "{found}");
+}
+
+#[test]
+fn features_have_their_noise_from_epsilon() {
+    let found = json("features --n 500 --dim 2000 --snr 0.3 --epsilon 8 --seeds 2");
+    near(&found["noise_multiplier"], &[6.0022907], 5e-8);
+    near(&found["test_accuracy"], &[1.0], 0.03);
+    near(&found["signal"], &[4.790], 0.2 * 4.790);
+    near(&found["noise"], &[5.122], 0.2 * 5.122);
+    let weak = json("features --snr 0.05 --epsilon 8 --seeds 2");
+    near(&weak["train_accuracy"], &[0.911], 0.03);
+    assert_eq!((&weak["memorising_runs"], &weak["delta"]), (&Value::from(2), &Value::from(1e-5)));
+    let without = json("features --snr 0.05 --epsilon inf --seeds 1");
+    assert_eq!((&without["noise_multiplier"], &without["epsilon"]), (&Value::from(0.0), &Value::Null));
+    assert_eq!(without["regime"], "memorised");
+    let enhanced = json("features --snr 0.1 --epsilon inf --seeds 1 --scale-signal 3");
+    assert_eq!(enhanced["regime"], "learned");
+}
+
+#[test]
+fn threads_and_time_do_not_change_a_bit() {
+    for call in ["features --n 60 --dim 200 --epsilon 4 --seeds 3", "icl --seeds 3 --steps 300"] {
+        let one = json(&format!("{call} --threads 1"));
+        assert_eq!(one, json(&format!("{call} --threads 3")));
+        assert_ne!(one, json(&format!("{call} --seed 7")));
+    }
+}
+
+#[test]
+fn a_failing_check_ends_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    // The reference table of the random numbers, and the same with a wrong digit.
+    let rng = |first: &str| {
+        format!(
+            r#"{{"kind":"rng","tol":{{"uniform":0,"normal":2e-15}},"cases":[{{"seed":0,"u64":["{first}"],"uniform":[],"normal":[]}}]}}"#
+        )
+    };
+    for (first, code) in [("16294208416658607535", 0), ("16294208416658607534", 1)] {
+        std::fs::write(folder.path().join("a.json"), rng(first)).unwrap();
+        let output = run(folder.path(), "check . --json");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{message} {}", String::from_utf8_lossy(&output.stdout));
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["passed"], code == 0);
+    }
+    fails(2, "check .", &["no vector file"]);
+    fails(2, "check nowhere", &["nowhere", "cannot be read"]);
+}
+
+#[test]
+fn bad_input_is_refused_with_field_and_value() {
+    fails(2, "icl --spectrum 1,0", &["variance of mode 1", "0", "above 0"]);
+    fails(2, "icl --spectrum 1,-2", &["variance of mode 1", "-2"]);
+    fails(2, "icl --spectrum 1,NaN", &["NaN"]);
+    fails(2, "icl --context 0", &["context length"]);
+    fails(2, "icl --start 0", &["a0"]);
+    fails(2, "icl --tolerance 1e-17", &["tolerance", "rounding"]);
+    fails(2, "icl --seed 1", &["--seed", "--seeds"]);
+    fails(1, "icl --seeds 1 --eta 100", &["step", "loss", "e"]);
+    fails(2, "deq --start 0.1,1", &["v is 1"]);
+    fails(2, "deq --start 0.1", &["number of parameters is 1"]);
+    fails(2, "deq --eta NaN", &["learning rate is NaN"]);
+    fails(2, "deq --activation relu --start 0.5,1.5", &["does not contract"]);
+    fails(1, "deq --target 1e300", &["in step 0", "norm of the parameters"]);
+    fails(2, "deq --backward neumann0", &["terms"]);
+    fails(2, "deq --seed 1", &["--seed"]);
+    fails(2, "relu margin --width 63", &["63", "even"]);
+    fails(2, "relu train --width 63", &["63", "even"]);
+    fails(2, "relu train --width 2 --points 64", &["not separable"]);
+    fails(2, "relu margin --xor 2", &["2-XOR is 2"]);
+    fails(1, "relu train --eta 1e300", &["in step 1", "norm of the weights"]);
+    fails(2, "relu margin --out x.html", &["--out"]);
+    fails(2, "features --epsilon 0", &["epsilon is 0"]);
+    fails(2, "features --epsilon NaN", &["epsilon is NaN"]);
+    fails(2, "features --delta 2", &["delta is 2"]);
+    fails(2, "features --clip 0", &["clip norm is 0"]);
+    fails(2, "features --snr 0", &["signal-to-noise ratio is 0"]);
+    fails(2, "features --n 3000", &["3000", "1999"]);
+    fails(2, "features --steps 0", &["number of steps is 0"]);
+    fails(2, "features --project-out 1", &["share", "[0, 1)"]);
+    fails(1, "features --eta 1e200", &["in step 0", "learning rate"]);
+    fails(2, "overlay icl --seeds 0", &["--seeds is 0"]);
+    fails(2, "features --n 5 --dim 20 --seeds 1 --out nowhere.html/x.html --device cpu", &["--device"]);
+}
+
+#[test]
+fn pages_are_whole_and_lie_where_they_are_said_to() {
+    let folder = tempfile::tempdir().unwrap();
+    for (call, figures) in [
+        ("icl --out icl.html", 4),
+        ("icl --seeds 2 --steps 200 --out new/folder/icl.html", 4),
+        ("deq --out deq.html", 3),
+        ("features --n 60 --dim 200 --epsilon 4 --seeds 2 --out features.html", 3),
+        ("overlay icl --seeds 2 --steps 200", 4),
+        ("overlay deq --run sigmoid --steps 100", 3),
+    ] {
+        let found = json_in(folder.path(), call);
+        let page = std::fs::read_to_string(folder.path().join(found["page"].as_str().unwrap())).unwrap();
+        assert_eq!(page.matches("<svg").count(), figures, "{call}");
+        assert!(!page.contains("NaN") && !page.contains("<script") && page.ends_with("</html>"), "{call}");
+    }
+    let overlay = json_in(folder.path(), "overlay icl --seeds 3 --steps 4000");
+    assert_eq!(overlay["page"], "runs/overlay-icl.html");
+    let gaps = &overlay["gaps"][3];
+    assert!(gaps["published"]["largest"].as_f64().unwrap() > 2.0 * gaps["exact"]["largest"].as_f64().unwrap(), "{gaps}");
+    let residual = json_in(folder.path(), "overlay deq")["residual"].as_f64().unwrap();
+    assert!(residual.abs() < 1e-14, "{residual}");
+}
