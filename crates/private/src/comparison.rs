@@ -1,5 +1,7 @@
 //! All mechanisms side by side, on one workload and participation pattern.
 
+mod findings;
+
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
@@ -16,6 +18,9 @@ use crate::workload::Workload;
 /// Errors closer than this fraction count as equal, and the simpler mechanism is recommended.
 const TIE: f64 = 1e-3;
 
+/// Where no memory is named, a mechanism that keeps more vectors of the model's size than this is not recommended.
+const USUAL_MEMORY: usize = 64;
+
 /// A curve for drawing has at most so many points.
 const CURVE_POINTS: usize = 400;
 
@@ -23,7 +28,7 @@ const CURVE_POINTS: usize = 400;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompareOptions {
     /// The number of bands p of the banded mechanisms, and the memory for which a mechanism is recommended: p - 1 vectors of the
-    /// model's size. Without it p is scanned, and any memory will do.
+    /// model's size. Without it p is scanned, and one that keeps at most 64 vectors is recommended.
     pub bands: Option<usize>,
     /// The error that mechanisms minimise and that decides.
     pub objective: Objective,
@@ -194,7 +199,7 @@ fn evaluated(name: Name, workload: &Workload, pattern: Pattern, options: &Compar
 
 /// The simplest of the mechanisms within the memory whose error is the least, but for ties.
 fn recommend(mechanisms: &[Entry], options: &CompareOptions) -> (Option<Name>, String) {
-    let limit = options.bands.map_or(usize::MAX, |bands| bands.saturating_sub(1));
+    let limit = options.bands.map_or(USUAL_MEMORY, |bands| bands.saturating_sub(1));
     let known: Vec<(Name, &Evaluated)> = mechanisms.iter().filter_map(|entry| Some((entry.name, entry.evaluated()?))).collect();
     let error = |found: &Evaluated| found.get(options.objective);
     let least = |memory: usize| {
@@ -209,10 +214,8 @@ fn recommend(mechanisms: &[Entry], options: &CompareOptions) -> (Option<Name>, S
         Objective::Mean => "mean",
         Objective::Max => "maximal",
     };
-    let mut reason = format!("{name} has the least {measure} error, {:.6}", error(found));
-    if limit < usize::MAX {
-        reason.push_str(&format!(", of the mechanisms that keep at most {limit} vectors"));
-    }
+    let mut reason =
+        format!("{name} has the least {measure} error, {:.6}, of the mechanisms that keep at most {limit} vectors", error(found));
     let better = known.iter().filter(|(other, _)| *other != name).filter(|(_, other)| error(other) < error(found));
     let within: Vec<String> =
         better.clone().filter(|(_, other)| other.memory_vectors <= limit).map(|(other, _)| other.to_string()).collect();

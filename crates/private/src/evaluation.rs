@@ -159,6 +159,13 @@ pub(crate) struct Errors {
 }
 
 impl Errors {
+    pub(crate) fn get(&self, objective: Objective) -> f64 {
+        match objective {
+            Objective::Mean => self.mean,
+            Objective::Max => self.max,
+        }
+    }
+
     pub(crate) fn of(squares: &[f64]) -> Self {
         let (row, max) = squares.iter().enumerate().fold((0, 0.0f64), |best, (m, &x)| if x > best.1 { (m, x) } else { best });
         let total: f64 = squares.iter().sum();

@@ -142,7 +142,7 @@ impl Command {
             Self::Private(private::Private::Audit(_)) | Self::Tour(_) => &[Heeded::Out, Heeded::Seed],
             Self::Vote(vote) => vote.heeds(),
             Self::Dynamics(dynamics) => dynamics.heeds(),
-            Self::Study(_) | Self::Runs(runs::Runs::Compare { .. }) => &[Heeded::Out],
+            Self::Private(private::Private::Plan(_)) | Self::Study(_) | Self::Runs(runs::Runs::Compare { .. }) => &[Heeded::Out],
             Self::Runs(_) | Self::Data(_) | Self::Completions(_) => &[],
         }
     }

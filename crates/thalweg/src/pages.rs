@@ -3,6 +3,7 @@
 mod audit;
 mod comparison;
 mod dynamics;
+mod plan;
 mod run;
 mod series;
 mod study;
@@ -18,12 +19,13 @@ use thalweg_report::Page;
 pub use audit::write_audit_report;
 pub use comparison::write_comparison;
 pub use dynamics::{write_deq_page, write_features_page, write_icl_page};
+pub use plan::{PlanPage, left_out, plan_table, recommendation};
 pub use run::write_run_report;
 pub use study::write_study_report;
 pub use tour::{MethodFigures, TourFigures, write_tour_report};
 pub use vote_plan::{vote_modes, write_vote_plan};
 
-/// Writes a page beside its final name and renames it.
+/// Writes a page beside its final name and renames it; makes its folder where that is missing.
 fn write(page: Page, path: &Path) -> Result<PathBuf> {
     write_with(page, "from the files of the run", path)
 }
@@ -31,6 +33,9 @@ fn write(page: Page, path: &Path) -> Result<PathBuf> {
 /// The same, saying where its figures come from.
 fn write_with(page: Page, origin: &str, path: &Path) -> Result<PathBuf> {
     let page = page.footer(format!("Drawn by Thalweg {} {origin}.", crate::VERSION));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| Error::input(format!("{}: {error}", folder.display())))?;
+    }
     write_atomically(path, page.to_html().as_bytes())?;
     Ok(path.to_owned())
 }

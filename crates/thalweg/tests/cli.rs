@@ -70,6 +70,17 @@ fn bad_input_is_refused_with_field_and_value() {
     refused("private train --limit 0", &["data.limit", "0"]);
     refused("private train --views 0", &["training.views", "0"]);
     refused("private train --ema 1", &["ema", "1"]);
+    refused("private plan", &["--steps"]);
+    refused("private plan --steps 0", &["0 steps"]);
+    refused("private plan --steps 999999999999", &["999999999999", "100000"]);
+    refused("private plan --steps 10 --participations 3 --separation 5", &["3", "5 steps apart", "11 steps"]);
+    refused("private plan --steps 10 --schedule linear:0", &["linear:0"]);
+    refused("private plan --steps 10 --bands 0", &["bands", "0"]);
+    refused("private plan --steps 10 --momentum 1", &["momentum", "1"]);
+    refused("private plan --steps 10 --weight-decay NaN", &["decay", "NaN"]);
+    refused("private plan --steps 10 --only magic", &["magic", "lr-root"]);
+    refused("private plan --steps 10 --epsilon 0 --delta 1e-5", &["epsilon", "0"]);
+    refused("private plan --examples 100 --batch 512 --epochs 10", &["--batch", "512", "100"]);
     refused("runs resume private-7", &["private-7"]);
     refused("runs show ../x", &["../x"]);
     refused("study missing.toml", &["missing.toml"]);
@@ -155,6 +166,39 @@ fn accounts_give_the_known_values() {
     refused("private account --sampling poisson --steps 10 --delta 1e-5 --noise 1", &["--rate"]);
     refused("private account --sampling none --steps 10 --delta 1e-5 --noise 0", &["noise", "0"]);
     refused("private account --sampling none --steps 10 --delta 2 --noise 1", &["delta", "2"]);
+}
+
+#[test]
+fn plans_give_the_known_errors_draw_and_keep_the_strategy() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = json(folder.path(), "private plan --steps 256 --schedule exponential:0.1 --bands 4 --save s.json --json");
+    let mechanisms = plan["mechanisms"].as_array().unwrap();
+    assert_eq!(mechanisms.len(), 15);
+    let of = |name: &str| mechanisms.iter().find(|entry| entry["name"] == name).unwrap();
+    let close = |value: &Value, expected: f64| assert!((value.as_f64().unwrap() - expected).abs() < 1e-6, "{value} {expected}");
+    close(&of("identity")["max_se"], 7.438099);
+    close(&of("prefix-root")["mean_se"], 1.590768);
+    close(&of("lr-root")["max_se"], 1.921814);
+    close(&of("lr-root")["sensitivity"], 1.472907);
+    close(&plan["lower_bound"], 1.093916);
+    assert_eq!(of("lr-root")["argmax_row"], 18);
+    assert_eq!(of("lr-root")["sensitivity_kind"], "exact");
+    assert_eq!(of("bisr")["memory_vectors"], 3);
+    let recommended = plan["recommended"].as_str().unwrap();
+    assert!(of(recommended)["memory_vectors"].as_u64().unwrap() <= 3);
+    let page = std::fs::read_to_string(folder.path().join(plan["report"].as_str().unwrap())).unwrap();
+    assert!(page.contains("<svg") && page.contains(recommended) && page.contains("lr-root"));
+    let file = std::fs::read_to_string(folder.path().join("s.json")).unwrap();
+    assert!(file.contains(recommended) && file.contains("ratios"));
+
+    // 60000 / 512 = 117 whole batches an epoch; delta above one in 60000 is worth a warning.
+    let output =
+        run(folder.path(), "private plan --examples 60000 --batch 512 --epochs 2 --only identity,bisr --epsilon 4 --delta 1e-4");
+    let (text, warning) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("234 steps") || text.contains("Poisson batches"), "{text}");
+    assert!(warning.contains("1/60000"), "{warning}");
+    let plan = json(folder.path(), "private plan --steps 20 --participations 2 --only identity --objective max --json");
+    close(&plan["mechanisms"][0]["max_se"], 40f64.sqrt());
 }
 
 #[test]

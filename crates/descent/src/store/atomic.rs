@@ -20,7 +20,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let _ = fs::remove_file(part);
     }
     written?;
-    sync_folder(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    // A bare name has an empty parent.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync_folder(folder.unwrap_or(Path::new(".")))
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
@@ -36,4 +38,17 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
         opened.sync_all().map_err(StoreError::io("sync", folder))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_lies_in_the_folder_where_one_is() {
+        let name = format!("atomic-{}.tmp", std::process::id());
+        write_atomically(Path::new(&name), b"whole").unwrap();
+        assert_eq!(fs::read(&name).unwrap(), b"whole");
+        fs::remove_file(&name).unwrap();
+    }
 }

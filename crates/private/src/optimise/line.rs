@@ -6,7 +6,7 @@ use rayon::prelude::*;
 /// its neighbours. Returns the place of the smallest value seen; where the function cannot be evaluated it is infinite.
 pub(crate) fn minimise_on(low: f64, high: f64, intervals: usize, f: impl Fn(f64) -> f64 + Sync) -> f64 {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
-    const SECTIONS: usize = 36;
+    const SECTIONS: usize = 26;
     let place = |i: usize| low + (high - low) * i as f64 / intervals as f64;
     let values: Vec<f64> = (0..=intervals).into_par_iter().map(|i| f(place(i))).collect();
     let best = (0..=intervals).min_by(|&i, &j| values[i].total_cmp(&values[j])).unwrap_or(0);

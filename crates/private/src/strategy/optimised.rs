@@ -4,10 +4,12 @@ use rayon::prelude::*;
 
 use super::closed_form::check_bands;
 use super::{Form, Name, Strategy};
+use crate::coefficients;
 use crate::error::{Error, Result};
-use crate::evaluation::{Objective, evaluate};
+use crate::evaluation::{Errors, Objective, evaluate, squared_row_norms};
 use crate::optimise::{Band, Side, minimise_on};
 use crate::pattern::Pattern;
+use crate::sensitivity;
 use crate::workload::Workload;
 
 impl Strategy {
@@ -27,8 +29,12 @@ impl Strategy {
         let mut candidates = vec![Self::prefix_root(workload), Self::lr_root(workload)];
         for root in &roots {
             let scaled = |u: f64| root.damped((-u / n as f64).exp());
-            let error = |u: f64| evaluate(workload, &scaled(u), pattern).map_or(f64::INFINITY, |found| found.get(objective));
-            candidates.push(scaled(minimise_on(0.0, 30.0, 60, error)));
+            let c = root.toeplitz().unwrap_or_default();
+            let error = |u: f64| {
+                let damped = coefficients::scaled(&c, (-u / n as f64).exp());
+                quick_error(workload, &scaled(u), &damped, pattern, objective)
+            };
+            candidates.push(scaled(minimise_on(0.0, 30.0, 30, error)));
         }
         best(candidates, workload, pattern, objective).map(|strategy| strategy.renamed(Name::AlphaTuned))
     }
@@ -40,11 +46,10 @@ impl Strategy {
     pub fn lambda_cgd_tuned(workload: &Workload, pattern: Pattern, objective: Objective) -> Result<Self> {
         let n = workload.steps();
         let error = |lambda: f64| {
-            Self::lambda_cgd(n, lambda)
-                .and_then(|strategy| evaluate(workload, &strategy, pattern))
-                .map_or(f64::INFINITY, |found| found.get(objective))
+            let Ok(strategy) = Self::lambda_cgd(n, lambda) else { return f64::INFINITY };
+            strategy.toeplitz().map_or(f64::INFINITY, |c| quick_error(workload, &strategy, &c, pattern, objective))
         };
-        Self::lambda_cgd(n, minimise_on(0.0, 1.0, 40, error))
+        Self::lambda_cgd(n, minimise_on(0.0, 1.0, 30, error))
     }
 
     /// The banded inverse Toeplitz strategy with the smallest error: `C^{-1} = toep(ct)` with p coefficients.
@@ -103,7 +108,11 @@ impl Strategy {
             };
             Self::new(name, workload.steps(), form).ok()
         };
-        let found: Vec<Option<Self>> = starts.par_iter().map(descend).collect();
+        let promising = match workload.steps() {
+            0..=SEVERAL_DESCENTS => starts.clone(),
+            _ => vec![best(starts.clone(), workload, pattern, objective)?],
+        };
+        let found: Vec<Option<Self>> = promising.par_iter().map(descend).collect();
         let candidates = starts.into_iter().chain(found.into_iter().flatten()).collect();
         best(candidates, workload, pattern, objective).map(|strategy| strategy.renamed(name))
     }
@@ -115,11 +124,22 @@ impl Strategy {
     /// Coefficient j of a Toeplitz `C^{-1}`, and so of C, times `factor^j`.
     fn damped(&self, factor: f64) -> Self {
         let form = match &self.form {
-            Form::Inverse { coefficients } => Form::Inverse { coefficients: crate::coefficients::scaled(coefficients, factor) },
+            Form::Inverse { coefficients } => Form::Inverse { coefficients: coefficients::scaled(coefficients, factor) },
             other => other.clone(),
         };
         Self { form, ..self.clone() }
     }
+}
+
+/// Above this many steps a descent takes seconds, and only the best start is worth one.
+const SEVERAL_DESCENTS: usize = 4096;
+
+/// The error of the Toeplitz strategy with the first column c, by the sensitivity bound that costs O(nk): a search asks often.
+fn quick_error(workload: &Workload, strategy: &Strategy, c: &[f64], pattern: Pattern, objective: Objective) -> f64 {
+    let (squared, _) = sensitivity::squared_with_gradient(c, workload.steps(), pattern);
+    let errors = Errors::of(&squared_row_norms(workload, strategy));
+    let error = squared.sqrt() * errors.get(objective);
+    if error.is_finite() { error } else { f64::INFINITY }
 }
 
 /// The candidate with the smallest error; the first of equals. Candidates that cannot be evaluated are left out.
