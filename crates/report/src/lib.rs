@@ -9,7 +9,7 @@
 //! | [`mod@format`] | how a number is written: significant digits, mean ± half-width, percent, durations, bytes |
 //! | [`interval`] | a finite interval, low to high |
 //! | [`table`] | one [`Table`] value, printed on a terminal or set in HTML |
-//! | [`plot`] | charts as values ([`XyChart`], [`RowChart`]), drawn as SVG into a [`Figure`] |
+//! | [`plot`] | charts as values ([`XyChart`], [`RowChart`], [`HeatMap`]), drawn as SVG into a [`Figure`] |
 //! | [`verdict`] | what a study may say of a claim, and the [`Finding`] that says it |
 //! | [`page`] | the [`Page`]: title, banner, sections of prose, facts, tables, figures and findings |
 //!
@@ -43,6 +43,6 @@ mod escape;
 pub use format::NumberFormat;
 pub use interval::Interval;
 pub use page::{Page, Section};
-pub use plot::{Axis, Figure, Line, PlotError, Row, RowChart, Sample, Scale, XyChart};
+pub use plot::{Axis, Figure, HeatMap, Line, PlotError, Row, RowChart, Sample, Scale, Tile, XyChart};
 pub use table::{Cell, Column, Table, TableError};
 pub use verdict::{Finding, Verdict};

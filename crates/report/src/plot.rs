@@ -4,11 +4,13 @@
 //! themes govern one and the same picture, and a picture saved alone still looks right. Series differ by dash as well as by colour.
 
 mod axis;
+mod heat_map;
 mod row_chart;
 mod svg;
 mod xy_chart;
 
 pub use axis::{Axis, Scale};
+pub use heat_map::{HeatMap, Tile};
 pub use row_chart::{Row, RowChart};
 pub use xy_chart::{Line, Sample, XyChart};
 
@@ -50,6 +52,12 @@ impl Figure {
     pub fn rows(title: impl Into<String>, chart: &RowChart) -> Self {
         let title = title.into();
         Self { svg: chart.to_svg(&title), title, caption: None }
+    }
+
+    /// Draws values over a grid.
+    pub fn heat_map(title: impl Into<String>, map: &HeatMap) -> Self {
+        let title = title.into();
+        Self { svg: map.to_svg(&title), title, caption: None }
     }
 
     /// Adds a sentence below.

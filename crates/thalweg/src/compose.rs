@@ -7,6 +7,7 @@ mod config;
 mod dataset;
 pub mod features;
 mod job;
+pub mod phase;
 mod training;
 mod words;
 

@@ -200,6 +200,77 @@ fn bad_input_is_refused_with_field_and_value() {
     fails(2, "features --n 5 --dim 20 --seeds 1 --out nowhere.html/x.html --device cpu", &["--device"]);
 }
 
+const SWEEP: &str = "phase features --x snr=0.1,0.4,1 --y epsilon=inf,8,1 --seeds 3 --set n=40 --set dim=120 --set steps=40";
+
+fn page(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("p/phase.html")).unwrap()
+}
+
+#[test]
+fn a_stopped_phase_diagram_goes_on_to_the_same_page() {
+    let [whole, parts, shards] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let expected = json_in(whole.path(), &format!("{SWEEP} --out p"));
+    assert_eq!((&expected["cells"], &expected["finished"]), (&Value::from(27), &Value::from(27)));
+    assert_eq!(expected["places"][0]["measured"], 3);
+    assert!(expected["places"][0]["values"]["test_accuracy"]["mean"].is_number() && expected["required"]["inf"].is_number());
+
+    let half = json_in(parts.path(), &format!("{SWEEP} --out p --cells 13 --threads 1"));
+    assert_eq!(half["finished"], 13);
+    assert!(page(parts.path()).contains("13 of 27 cells") && page(parts.path()) != page(whole.path()));
+    assert_eq!(json_in(parts.path(), &format!("{SWEEP} --out p")), expected);
+    assert_eq!(page(parts.path()), page(whole.path()));
+
+    for shard in ["2/2", "1/2"] {
+        json_in(shards.path(), &format!("{SWEEP} --out p --shard {shard}"));
+    }
+    assert_eq!(page(shards.path()), page(whole.path()));
+    assert_eq!(page(whole.path()).matches("<svg").count(), 6);
+}
+
+#[test]
+fn a_killed_phase_diagram_goes_on_to_the_same_page() {
+    let [whole, killed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let sweep = "phase relu --x points=8,16,24,32 --y depth=1,2,3 --seeds 3 --set steps=400 --set width=64 --out p --threads 1";
+    json_in(whole.path(), sweep);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+    command.current_dir(killed.path()).arg("dynamics").args(sweep.split_whitespace()).env_remove("THALWEG_RUNS");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let cells = killed.path().join("p/cells");
+    // Some cells are there, some are not.
+    while std::fs::read_dir(&cells).map_or(0, Iterator::count) < 5 {
+        assert!(child.try_wait().unwrap().is_none(), "the sweep ended before it could be killed");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(std::fs::read_dir(&cells).unwrap().count() < 36 && !killed.path().join("p/phase.html").exists());
+    json_in(killed.path(), sweep);
+    assert_eq!(page(killed.path()), page(whole.path()));
+}
+
+#[test]
+fn failed_cells_are_drawn_and_bad_sweeps_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = json_in(folder.path(), "phase deq --x eta=0.01,1e300 --y radius=0.5,1 --seeds 2 --out p");
+    assert_eq!((&found["places"][1]["failed"], &found["places"][0]["measured"]), (&Value::from(2), &Value::from(2)));
+    assert!(page(folder.path()).contains("What failed"));
+    let output = run(folder.path(), "phase deq --x eta=1e300 --y radius=0.5,1 --out q");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let other = run(folder.path(), "phase deq --x eta=0.01 --y radius=0.5 --out p");
+    assert!(other.status.code() == Some(2) && String::from_utf8_lossy(&other.stderr).contains("another sweep"));
+    fails(2, "phase magic --x a=1 --y b=1", &["magic", "features"]);
+    fails(2, "phase icl --x context=8,8 --y condition=2", &["twice"]);
+    fails(2, "phase icl --x context=8,9 --y condition=2 --seeds 2", &["draws nothing"]);
+    fails(2, "phase icl --x context=8.5 --y condition=2", &["context is 8.5"]);
+    fails(2, "phase features --x snr=0,1 --y epsilon=1", &["signal-to-noise ratio is 0"]);
+    fails(2, "phase features --x speed=1 --y epsilon=1", &["speed", "snr"]);
+    fails(2, "phase features --x snr=1 --y epsilon=1 --set snr=2", &["snr", "axis"]);
+    fails(2, "phase features --x snr=1 --y snr=2", &["snr"]);
+    fails(2, "phase features --x snr=1 --y epsilon=1 --shard 3/2", &["3/2"]);
+    fails(2, "phase features --x snr=1 --y epsilon=1 --seeds 0", &["0 cells"]);
+    fails(2, "phase features --x snr=1 --y epsilon=1 --seed 1", &["--seed"]);
+}
+
 #[test]
 fn pages_are_whole_and_lie_where_they_are_said_to() {
     let folder = tempfile::tempdir().unwrap();

@@ -97,6 +97,17 @@ impl Drawing {
         push(&mut self.out, format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\" style=\"fill:{colour}\"/>"));
     }
 
+    /// A filled rectangle from its upper left corner.
+    pub(crate) fn rectangle(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), colour: &str, opacity: f64) {
+        push(
+            &mut self.out,
+            format_args!(
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" shape-rendering=\"crispEdges\" fill-opacity=\"{opacity:.3}\" \
+                 style=\"fill:{colour}\"/>"
+            ),
+        );
+    }
+
     /// An open path in the series' style.
     pub(crate) fn path(&mut self, points: &[(f64, f64)], series: usize) {
         let dash = if dash(series).is_empty() { String::new() } else { format!(" stroke-dasharray=\"{}\"", dash(series)) };

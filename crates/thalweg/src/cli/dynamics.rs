@@ -5,6 +5,7 @@ mod deq;
 mod features;
 mod icl;
 mod overlay;
+mod phase;
 mod relu;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub(crate) enum Dynamics {
     /// Draw theory over measurement on one page
     #[command(subcommand)]
     Overlay(overlay::Overlay),
+    /// A lab over a grid of two parameters and many seeds: a heat map that can be resumed
+    Phase(phase::Phase),
 }
 
 impl Dynamics {
@@ -45,6 +48,7 @@ impl Dynamics {
             Self::Features(features) => features.run(common, console),
             Self::Check(check) => check.run(console),
             Self::Overlay(overlay) => overlay.run(common, console),
+            Self::Phase(phase) => phase.run(common, console),
         }
     }
 
@@ -53,6 +57,7 @@ impl Dynamics {
         match self {
             Self::Icl(_) | Self::Deq(_) | Self::Features(_) | Self::Overlay(_) => &[Heeded::Out, Heeded::Seed],
             Self::Relu(_) => &[Heeded::Seed],
+            Self::Phase(_) => &[Heeded::Out],
             Self::Check(_) => &[],
         }
     }

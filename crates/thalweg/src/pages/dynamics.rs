@@ -3,6 +3,7 @@
 mod deq;
 mod features;
 mod icl;
+mod phase;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use thalweg_report::Page;
 pub use deq::write_deq_page;
 pub use features::write_features_page;
 pub use icl::write_icl_page;
+pub use phase::write_phase_page;
 
 /// Writes a page that has no run behind it, with its folder where there is none.
 fn write_computed(page: Page, path: &Path) -> Result<PathBuf> {
