@@ -3,11 +3,13 @@
 //! With `B = A C^{-1}`: `MaxSE = sens(C) max_m |B_m|` and `MeanSE = sens(C) |B|_F / sqrt(n)`, where `B_m` is row m. Both are
 //! roots of expected squared errors of the iterates. For falling rates the worst row is not the last.
 
+mod buffered;
 mod columns;
 mod gram;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use buffered::Recursion as BufferedErrors;
 pub(crate) use gram::Gram;
 
 use crate::coefficients;
@@ -64,13 +66,13 @@ impl Evaluation {
 }
 
 /// The squared norms of the rows of `B = A C^{-1}`: O(n p) for a `C^{-1}` of p diagonals, O(n) for a Toeplitz one under
-/// exponential rates without decay.
+/// exponential rates without decay, O(n d^2) for d buffers.
 pub fn squared_row_norms(workload: &Workload, strategy: &Strategy) -> Vec<f64> {
     let steps = strategy.steps();
     match strategy.form() {
         Form::Inverse { coefficients } => ToeplitzErrors::new(workload).squares(coefficients),
         Form::Direct { coefficients } => ToeplitzErrors::new(workload).squares(&coefficients::inverse(coefficients, steps)),
-        Form::Buffered { blt } => ToeplitzErrors::new(workload).squares(&blt.inverse_column(steps)),
+        Form::Buffered { blt } => BufferedErrors::new(workload, blt.omega(), blt.theta()).squares(),
         Form::ScaledInverse { scale, coefficients } => {
             columns::squared_row_norms(workload, coefficients.len(), |t, lag| scale[t] * coefficients[lag])
         }
@@ -176,6 +178,8 @@ impl Errors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blt::Blt;
+    use crate::strategy::Name;
     use crate::workload::Ratios;
 
     #[test]
@@ -211,6 +215,11 @@ mod tests {
         squares
     }
 
+    fn buffered(omega: &[f64], theta: &[f64], steps: usize) -> Strategy {
+        let blt = Blt::new(omega.to_vec(), theta.to_vec()).unwrap();
+        Strategy::new(Name::Blt, steps, Form::Buffered { blt }).unwrap()
+    }
+
     #[test]
     fn row_norms_are_those_of_the_product_matrix() {
         for n in [1, 2, 3, 9, 17, 130] {
@@ -225,6 +234,9 @@ mod tests {
                     Strategy::prefix_root(&workload),
                     Strategy::split(&workload),
                     Strategy::output(&workload),
+                    buffered(&[], &[], n),
+                    buffered(&[0.3, 0.1], &[0.9, 0.5], n),
+                    buffered(&[0.02, 0.1, 0.2], &[0.999, 0.8, 0.1], n),
                 ];
                 for strategy in strategies {
                     for (found, expected) in squared_row_norms(&workload, &strategy).iter().zip(by_rows(&workload, &strategy)) {
@@ -271,6 +283,29 @@ mod tests {
                     assert!((found - expected).abs() < 1e-10 * (1.0 + expected.abs()), "{p} {k}: {found} {expected}");
                     assert!((gram[k] - ones[k]).abs() < 1e-11 * (1.0 + ones[k].abs()));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn derivatives_in_buffers_are_difference_quotients() {
+        // More than one block of steps.
+        for workload in workloads(700) {
+            let weights: Vec<f64> = (0..700).map(|m| 1.0 + f64::from(m).cos()).collect();
+            let at = |values: &[f64]| {
+                let squares = BufferedErrors::new(&workload, &values[..2], &values[2..]).squares();
+                squares.iter().zip(&weights).map(|(square, weight)| square * weight).sum::<f64>()
+            };
+            let values = [0.3, 0.1, 0.97, 0.5];
+            let (in_omega, in_theta) = BufferedErrors::new(&workload, &values[..2], &values[2..]).gradient(&weights);
+            for (k, found) in in_omega.into_iter().chain(in_theta).enumerate() {
+                let moved = |change: f64| {
+                    let mut values = values;
+                    values[k] += change;
+                    at(&values)
+                };
+                let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                assert!((found - expected).abs() < 1e-6 * (1.0 + expected.abs()), "{k}: {found} {expected}");
             }
         }
     }

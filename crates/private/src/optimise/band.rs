@@ -1,5 +1,6 @@
 //! The error of banded Toeplitz strategies as a function of their coefficients, and its descent.
 
+use super::measure::Measure;
 use super::quasi_newton::{Sample, Stop, minimise};
 use crate::coefficients;
 use crate::evaluation::{Gram, Objective, ToeplitzErrors};
@@ -14,17 +15,6 @@ pub(crate) enum Side {
     Inverse,
     /// `C = toep(x)`.
     Direct,
-}
-
-/// What is measured of the row norms of B.
-#[derive(Clone, Copy, Debug)]
-enum Measure {
-    /// The mean of the squares.
-    Mean,
-    /// The largest square, which has kinks.
-    Max,
-    /// The q-norm of the squares: smooth, and above the largest one by at most the factor `n^{1/q}`.
-    Norm(f64),
 }
 
 /// The objective on all strategies with p bands whose first coefficient is 1.
@@ -45,16 +35,10 @@ impl<'a> Band<'a> {
     }
 
     /// Descends from a strategy with these p coefficients, the first of them 1. None where it cannot be evaluated.
-    ///
-    /// The largest row is approached by norms of growing order, each of which starts where the last one ended.
     pub(crate) fn descend(&self, start: &[f64]) -> Option<Vec<f64>> {
         const STOP: Stop = Stop { iterations: 400, gain: 1e-9 };
-        let measures: &[Measure] = match self.objective {
-            Objective::Mean => &[Measure::Mean],
-            Objective::Max => &[Measure::Norm(8.0), Measure::Norm(64.0), Measure::Norm(512.0), Measure::Max],
-        };
         let mut free = start[1..].to_vec();
-        for measure in measures {
+        for measure in Measure::stages(self.objective) {
             free = minimise(&free, STOP, |free| self.sample(*measure, free))?;
         }
         Some(with_unit(&free))
@@ -93,25 +77,6 @@ impl<'a> Band<'a> {
         let squares = self.errors.squares(ct);
         let (logarithm, weights) = measure.of(&squares);
         (logarithm, self.errors.gradient(ct, &weights))
-    }
-}
-
-impl Measure {
-    /// The logarithm of the measure, and its derivative in the squares.
-    fn of(self, squares: &[f64]) -> (f64, Vec<f64>) {
-        let total: f64 = squares.iter().sum();
-        if let Self::Mean = self {
-            return ((total / squares.len() as f64).ln(), vec![1.0 / total; squares.len()]);
-        }
-        let (row, largest) = squares.iter().enumerate().fold((0, 0.0), |best, (m, &x)| if x > best.1 { (m, x) } else { best });
-        let Self::Norm(order) = self else {
-            let mut weights = vec![0.0; squares.len()];
-            weights[row] = 1.0 / largest;
-            return (largest.ln(), weights);
-        };
-        let powers: Vec<f64> = squares.iter().map(|square| (square / largest).powf(order - 1.0)).collect();
-        let sum: f64 = powers.iter().zip(squares).map(|(power, square)| power * square / largest).sum();
-        (largest.ln() + sum.ln() / order, powers.iter().map(|power| power / (sum * largest)).collect())
     }
 }
 
@@ -193,17 +158,5 @@ mod tests {
         assert_eq!(significant_part(&[1.0, 0.5]), [1.0, 0.5]);
         assert_eq!(significant_part(&[1.0, 0.0, 0.0]), [1.0]);
         assert_eq!(significant_part(&[1.0, f64::NAN, 0.0]).len(), 2);
-    }
-
-    #[test]
-    fn norms_approach_the_largest_square_from_above() {
-        let squares = [0.3, 1.7, 0.2, 1.69];
-        let largest = Measure::Max.of(&squares).0;
-        let mut above = f64::INFINITY;
-        for order in [2.0, 8.0, 64.0, 512.0] {
-            let norm = Measure::Norm(order).of(&squares).0;
-            assert!(norm > largest && norm < above && norm <= largest + 4f64.ln() / order);
-            above = norm;
-        }
     }
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::optimised::best;
 use super::{Name, Strategy};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluation::{Objective, evaluate};
 use crate::pattern::Pattern;
 use crate::workload::Workload;
@@ -12,7 +12,8 @@ use crate::workload::Workload;
 /// What a person may ask of a strategy beside its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BuildOptions {
-    /// The number of bands p of the banded strategies, and a limit to the buffers of `blt`; at most n of them are used.
+    /// The number of bands p of the banded strategies; at most n of them are used. `blt` takes as many buffers as fit into the
+    /// same memory of p - 1 vectors, two each.
     ///
     /// Without it p is scanned: closed forms take the best of [`band_scan`]; optimised ones double p while that gains 1 %.
     pub bands: Option<usize>,
@@ -40,7 +41,8 @@ impl Strategy {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Value`] for 0 bands or a pattern that does not fit the steps; [`Error::Unsuitable`] when the strategy cannot be
+    /// [`Error::Value`](crate::Error::Value) for 0 bands or a pattern that does not fit the steps;
+    /// [`Error::Unsuitable`](crate::Error::Unsuitable) when the strategy cannot be
     /// built or evaluated here, with the reason.
     pub fn build(name: Name, workload: &Workload, pattern: Pattern, options: BuildOptions) -> Result<Self> {
         let pattern = pattern.fitting(workload.steps())?;
@@ -59,7 +61,11 @@ impl Strategy {
             Name::LrBisr => of_width(Self::lr_bisr, workload, pattern, options),
             Name::Bandmf => of_optimised_width(Self::bandmf, [Self::bsr, Self::lr_bsr], workload, pattern, options),
             Name::Bandinvmf => of_optimised_width(Self::bandinvmf, [Self::bisr, Self::lr_bisr], workload, pattern, options),
-            Name::Blt | Name::Dense => Err(Error::unsuitable(name, "its optimiser is not built in yet")),
+            Name::Blt => match options.bands {
+                Some(bands) => Self::blt_within(workload, bands.min(workload.steps()), pattern, objective),
+                None => Self::blt(workload, None, pattern, objective),
+            },
+            Name::Dense => Self::dense(workload),
         }
     }
 }

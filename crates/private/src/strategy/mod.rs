@@ -1,14 +1,18 @@
 //! A factorisation `A = B C` of the workload, as far as training needs it: the noise matrix `C^{-1}` and the sensitivity of C.
 
+mod buffered;
 mod build;
 mod closed_form;
+mod dense;
 mod file;
 mod name;
 mod optimised;
 
 use serde::{Deserialize, Serialize};
 
+pub use buffered::MOST_BUFFERS;
 pub use build::{BuildOptions, band_scan};
+pub use dense::LARGEST_OPTIMUM;
 pub use file::StrategyFile;
 pub use name::Name;
 
