@@ -12,7 +12,7 @@ use crate::guard::PrivateGuard;
 use crate::noise::NoiseKey;
 use crate::pattern::Pattern;
 use crate::sensitivity::Kind;
-use crate::strategy::{Name, Strategy};
+use crate::strategy::{BuildOptions, Name, Strategy, StrategyFile};
 use crate::workload::Workload;
 
 /// The bandwidth of banded mechanisms where none is asked for.
@@ -27,6 +27,8 @@ pub struct PlanBuilder {
     workload: Workload,
     participation: Participation,
     bands: Option<usize>,
+    objective: Objective,
+    file: Option<StrategyFile>,
     clip: f64,
     clipping: Option<Clip>,
     expected_batch: f64,
@@ -92,6 +94,8 @@ impl PrivacyPlan {
             workload,
             participation,
             bands: None,
+            objective: Objective::default(),
+            file: None,
             clip: 1.0,
             clipping: None,
             expected_batch: 1.0,
@@ -130,10 +134,27 @@ impl PrivacyPlan {
 }
 
 impl PlanBuilder {
-    /// The bandwidth, for the mechanisms that have one; 16 otherwise.
+    /// The number of bands p, for the mechanisms that have one; 16 otherwise. `blt` keeps to the same memory of p - 1 vectors.
     #[must_use]
     pub fn with_bands(mut self, bands: Option<usize>) -> Self {
         self.bands = bands;
+        self
+    }
+
+    /// The error that tuned and optimised mechanisms minimise; the mean one otherwise.
+    #[must_use]
+    pub fn with_objective(mut self, objective: Objective) -> Self {
+        self.objective = objective;
+        self
+    }
+
+    /// The strategy of a file in place of one built here; the mechanism is then that of the file, whatever was named.
+    ///
+    /// The plan is refused when the file was made for another workload or participation.
+    #[must_use]
+    pub fn with_strategy_file(mut self, file: StrategyFile) -> Self {
+        self.mechanism = file.strategy().name();
+        self.file = Some(file);
         self
     }
 
@@ -192,34 +213,20 @@ impl PlanBuilder {
     }
 
     fn strategy(&self) -> Result<Strategy> {
-        let (workload, steps) = (&self.workload, self.workload.steps());
-        let bands = self.bands.unwrap_or(BANDS).min(steps);
-        match self.mechanism {
-            Name::Identity => Strategy::identity(steps),
-            Name::Output => Ok(Strategy::output(workload)),
-            Name::PrefixRoot => Ok(Strategy::prefix_root(workload)),
-            Name::Split => Ok(Strategy::split(workload)),
-            Name::LrRoot => Ok(Strategy::lr_root(workload)),
-            Name::Bsr => Strategy::bsr(workload, bands),
-            Name::LrBsr => Strategy::lr_bsr(workload, bands),
-            Name::Bisr => Strategy::bisr(workload, bands),
-            Name::LrBisr => Strategy::lr_bisr(workload, bands),
-            Name::LambdaCgd => Strategy::lambda_cgd(steps, 0.9),
-            Name::AlphaTuned => Strategy::alpha_tuned(workload, self.pattern()?, Objective::Mean),
-            Name::Bandmf => Strategy::bandmf(workload, bands, self.pattern()?, Objective::Mean),
-            Name::Bandinvmf => Strategy::bandinvmf(workload, bands, self.pattern()?, Objective::Mean),
-            Name::Blt | Name::Dense => Err(Error::unsuitable(
-                self.mechanism,
-                "its optimiser is not built in yet; take alpha-tuned, bandmf, bandinvmf, or a closed form such as lr-root",
-            )),
+        let pattern = self.pattern()?;
+        if let Some(file) = &self.file {
+            return file.strategy_for(&self.workload, pattern).cloned();
         }
+        let options = BuildOptions { bands: Some(self.bands.unwrap_or(BANDS)), objective: self.objective };
+        Strategy::build(self.mechanism, &self.workload, pattern, options)
     }
 
-    /// What an optimised mechanism is optimised for; once where that does not matter or is refused later.
+    /// How often a unit takes part, as far as it fits into the run; once where that is refused later, or the accountant's part.
     fn pattern(&self) -> Result<Pattern> {
         let Participation::Separated { separation, at_most } = self.participation else { return Ok(Pattern::Single) };
         let in_range = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        Pattern::separated(in_range(separation), in_range(at_most))
+        let pattern = Pattern::separated(in_range(separation), in_range(at_most))?;
+        Pattern::separated(in_range(separation), pattern.at_most(self.workload.steps()))
     }
 
     fn calibrate(&self, strategy: &Strategy) -> Result<Calibration> {
@@ -308,6 +315,53 @@ mod tests {
         assert!(build(1.0, 1.0, 1.0, 1.0).contains("delta"));
         assert!(build(1.0, 1e-5, f64::NAN, 1.0).contains("clip"));
         assert!(build(1.0, 1e-5, 1.0, 0.0).contains("batch"));
-        assert!(plan(Name::Dense, FIXED).unwrap_err().to_string().contains("lr-root"));
+        let none = PrivacyPlan::new(1.0, 1e-5, Name::Bisr, workload(), FIXED).with_bands(Some(0));
+        assert!(none.build().unwrap_err().to_string().contains("bands"));
+    }
+
+    #[test]
+    fn every_mechanism_can_be_planned_by_its_name() {
+        for mechanism in Name::ALL {
+            let summary = plan(mechanism, FIXED).unwrap().summary();
+            assert_eq!(summary.mechanism, mechanism);
+            let wide = matches!(mechanism, Name::PrefixRoot | Name::Split | Name::LrRoot | Name::AlphaTuned | Name::Dense);
+            assert!(summary.memory_vectors <= if wide { 99 } else { 15 }, "{mechanism}: {}", summary.memory_vectors);
+        }
+    }
+
+    #[test]
+    fn the_objective_is_what_mechanisms_minimise() {
+        let workload = Workload::new(Ratios::cosine(60, 0.05).unwrap());
+        let batches = Participation::Separated { separation: 20, at_most: 3 };
+        let plan = |mechanism, objective| {
+            let builder = PrivacyPlan::new(2.0, 1e-5, mechanism, workload.clone(), batches.clone());
+            builder.with_objective(objective).build().unwrap()
+        };
+        for mechanism in [Name::LambdaCgd, Name::Bandmf, Name::Bandinvmf, Name::Blt] {
+            let (mean, max) = (plan(mechanism, Objective::Mean), plan(mechanism, Objective::Max));
+            assert!(mean.summary.mean_se < max.summary.mean_se && max.summary.max_se < mean.summary.max_se, "{mechanism}");
+            assert_ne!(mean.fingerprint(), max.fingerprint());
+        }
+    }
+
+    #[test]
+    fn a_strategy_file_is_used_where_it_was_made_for_the_run() {
+        let workload = Workload::new(Ratios::cosine(60, 0.05).unwrap());
+        let pattern = Pattern::separated(20, 3).unwrap();
+        let strategy = Strategy::bandinvmf(&workload, 5, pattern, Objective::Max).unwrap();
+        let file = StrategyFile::new(strategy.clone(), workload.clone(), pattern).unwrap();
+        let plan = |workload: &Workload, separation| {
+            let batches = Participation::Separated { separation, at_most: 3 };
+            let named = PrivacyPlan::new(2.0, 1e-5, Name::Identity, workload.clone(), batches);
+            named.with_strategy_file(file.clone()).build()
+        };
+        let found = plan(&workload, 20).unwrap();
+        assert_eq!((found.summary.mechanism, &found.strategy), (Name::Bandinvmf, &strategy));
+        let batches = Participation::Separated { separation: 20, at_most: 3 };
+        let named = PrivacyPlan::new(2.0, 1e-5, Name::Bandinvmf, workload.clone(), batches).with_bands(Some(5)).build().unwrap();
+        assert_ne!(found.fingerprint(), named.fingerprint(), "other coefficients under the same name");
+        assert!(plan(&workload, 19).unwrap_err().to_string().contains("20 steps apart"));
+        let other = Workload::new(Ratios::cosine(60, 0.06).unwrap());
+        assert!(plan(&other, 20).unwrap_err().to_string().contains("rate ratio"));
     }
 }

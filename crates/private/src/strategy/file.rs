@@ -105,7 +105,9 @@ impl StrategyFile {
                 return refused(format!("it was made for {what} {made}, and the run has {run}"));
             }
         }
-        if self.pattern != pattern {
+        // Of one participation the separation does not matter.
+        let once = [self.pattern, pattern].iter().all(|pattern| pattern.at_most(workload.steps()) == 1);
+        if self.pattern != pattern && !once {
             return refused(format!("it was made for {}, and the run has {pattern}", self.pattern));
         }
         Ok(&self.strategy)
