@@ -31,6 +31,7 @@ impl Moments {
 }
 
 /// Moments within a step.
+#[derive(Clone, Debug)]
 struct Within {
     /// Each buffer with the noise x.
     sx: Vec<f64>,
@@ -44,6 +45,12 @@ struct Within {
     uv: f64,
     /// The velocity after the step with the parameters before.
     vt: f64,
+}
+
+impl Within {
+    fn zero(buffers: usize) -> Self {
+        Self { sx: vec![0.0; buffers], sv: vec![0.0; buffers], xx: 0.0, xv: 0.0, xt: 0.0, uv: 0.0, vt: 0.0 }
+    }
 }
 
 /// The recursion of a strategy and a workload.
@@ -65,8 +72,9 @@ impl<'a> Recursion<'a> {
     /// `|B_m|^2` for each row m.
     pub(crate) fn squares(&self) -> Vec<f64> {
         let mut moments = Moments::zero(self.omega.len());
+        let mut within = Within::zero(self.omega.len());
         let row = |&chi: &f64| {
-            let within = self.within(&moments, chi);
+            self.look(&moments, chi, &mut within);
             self.advance(&mut moments, &within, chi);
             moments.tt
         };
@@ -77,30 +85,30 @@ impl<'a> Recursion<'a> {
     pub(crate) fn gradient(&self, weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let buffers = self.omega.len();
         let mut firsts = vec![];
-        let mut moments = Moments::zero(buffers);
+        let (mut moments, mut within) = (Moments::zero(buffers), Within::zero(buffers));
         for (t, &chi) in self.chi.iter().enumerate() {
             if t % BLOCK == 0 {
                 firsts.push(moments.clone());
             }
-            let within = self.within(&moments, chi);
+            self.look(&moments, chi, &mut within);
             self.advance(&mut moments, &within, chi);
         }
         let (mut in_omega, mut in_decay) = (vec![0.0; buffers], vec![0.0; buffers]);
         let mut behind = Moments::zero(buffers);
+        let mut kept = vec![(Moments::zero(buffers), Within::zero(buffers)); BLOCK.min(self.chi.len())];
         for (block, first) in firsts.into_iter().enumerate().rev() {
             let start = block * BLOCK;
             let chi = &self.chi[start..self.chi.len().min(start + BLOCK)];
-            let mut moments = first;
-            let mut kept = Vec::with_capacity(chi.len());
-            for &chi in chi {
-                let within = self.within(&moments, chi);
-                let before = moments.clone();
-                self.advance(&mut moments, &within, chi);
-                kept.push((before, within));
+            moments = first;
+            for (&chi, (before, within)) in chi.iter().zip(&mut kept) {
+                self.look(&moments, chi, within);
+                before.clone_from(&moments);
+                self.advance(&mut moments, within, chi);
             }
-            for (lag, (before, within)) in kept.iter().enumerate().rev() {
+            for (lag, &chi) in chi.iter().enumerate().rev() {
                 behind.tt += weights[start + lag];
-                self.retreat(&mut behind, before, within, chi[lag], (&mut in_omega, &mut in_decay));
+                let (before, within) = &kept[lag];
+                self.retreat(&mut behind, before, within, chi, (&mut in_omega, &mut in_decay));
             }
         }
         (in_omega, in_decay)
@@ -110,16 +118,21 @@ impl<'a> Recursion<'a> {
         1.0 - self.weight_decay * chi
     }
 
-    fn within(&self, before: &Moments, chi: f64) -> Within {
+    /// The moments within a step, from those before it.
+    fn look(&self, before: &Moments, chi: f64, within: &mut Within) {
         let carried =
             |moments: &[f64]| -> f64 { -moments.iter().zip(self.omega).map(|(moment, omega)| moment * omega).sum::<f64>() };
         let buffers = self.omega.len();
-        let sx: Vec<f64> = (0..buffers).map(|i| carried(&before.ss[i * buffers..(i + 1) * buffers])).collect();
-        let (uv, ut) = (carried(&before.sv), carried(&before.st));
-        let xx = 1.0 + carried(&sx);
-        let xv = self.momentum * uv + xx;
-        let sv = before.sv.iter().zip(&sx).map(|(sv, sx)| self.momentum * sv + sx).collect();
-        Within { sv, xx, xv, xt: self.keep(chi) * ut + chi * xv, uv, vt: self.momentum * before.vt + ut, sx }
+        for (i, (sx, sv)) in within.sx.iter_mut().zip(&mut within.sv).enumerate() {
+            *sx = carried(&before.ss[i * buffers..(i + 1) * buffers]);
+            *sv = self.momentum * before.sv[i] + *sx;
+        }
+        let ut = carried(&before.st);
+        within.uv = carried(&before.sv);
+        within.xx = 1.0 + carried(&within.sx);
+        within.xv = self.momentum * within.uv + within.xx;
+        within.xt = self.keep(chi) * ut + chi * within.xv;
+        within.vt = self.momentum * before.vt + ut;
     }
 
     fn advance(&self, moments: &mut Moments, within: &Within, chi: f64) {

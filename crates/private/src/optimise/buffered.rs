@@ -4,7 +4,7 @@ use super::constant_rate::{squared_error, squared_norm};
 use super::decays::{Decays, Exponentials, Slopes};
 use super::measure::Measure;
 use super::quasi_newton::{Sample, Stop, minimise};
-use crate::evaluation::{BufferedErrors, Objective};
+use crate::evaluation::{BufferedErrors, Objective, ToeplitzErrors};
 use crate::pattern::Pattern;
 use crate::sensitivity;
 use crate::workload::Workload;
@@ -19,26 +19,32 @@ pub(crate) struct Buffered<'a> {
     objective: Objective,
     /// Whether the error has a closed form: at a constant rate.
     constant: bool,
+    /// Whether the columns of the workload are one another's shifts, but for a factor.
+    shifted: bool,
 }
 
 impl<'a> Buffered<'a> {
     pub(crate) fn new(workload: &'a Workload, pattern: Pattern, objective: Objective) -> Self {
         let constant = workload.is_plain() && workload.ratios().is_constant();
-        Self { workload, steps: workload.steps(), pattern, objective, constant }
+        let shifted = workload.shift_factor().is_some();
+        Self { workload, steps: workload.steps(), pattern, objective, constant, shifted }
     }
 
-    /// Descends with d buffers from [`starts`], and from d - 1 buffers that have been descended with already.
+    /// Descends with d buffers: a little from each of [`starts`], one of them d - 1 buffers that have been descended with already,
+    /// then all the way from the best.
     pub(crate) fn descend(&self, buffers: usize, fewer: &[f64]) -> Option<(Vec<f64>, Decays)> {
-        const STOP: Stop = Stop { iterations: 400, gain: 1e-9 };
+        const ROUGH: Stop = Stop { iterations: 30, gain: 1e-3 };
+        let fine = Stop { iterations: 400, gain: if self.constant { 1e-9 } else { 1e-7 } };
         let measures = if self.constant { &[Measure::Max] } else { Measure::stages(self.objective) };
-        let last = *measures.last()?;
-        let descend = |start: Vec<f64>| {
-            let end = |free: Vec<f64>, measure: &Measure| minimise(&free, STOP, |free| self.sample(*measure, free));
-            let free = measures.iter().try_fold(start, end)?;
-            let value = self.sample(last, &free)?.0;
-            Some((value, free))
+        let first = *measures.first()?;
+        let rough = |start: Vec<f64>| {
+            let free = minimise(&start, ROUGH, |free| self.sample(first, free))?;
+            Some((self.sample(first, &free)?.0, free))
         };
-        let (_, free) = starts(buffers, self.steps, fewer).into_iter().filter_map(descend).min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let starts = starts(buffers, self.steps, fewer).into_iter();
+        let (_, best) = starts.filter_map(rough).min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let end = |free: Vec<f64>, measure: &Measure| minimise(&free, fine, |free| self.sample(*measure, free));
+        let free = measures.iter().try_fold(best, end)?;
         let decays = Decays::of_free(&free)?;
         Some((free, decays))
     }
@@ -47,14 +53,15 @@ impl<'a> Buffered<'a> {
     fn sample(&self, measure: Measure, free: &[f64]) -> Sample {
         let decays = Decays::of_free(free)?;
         let (c, ct) = decays.sides();
-        let none = |side: &Exponentials| Slopes { decay: vec![0.0; side.gap.len()], weight: vec![0.0; side.gap.len()] };
         let (squared, mut in_c) = self.squared_sensitivity(&c);
         let (error, in_ct) = if self.constant {
             logarithm(squared_error(&ct, self.steps, self.objective))
+        } else if self.shifted {
+            self.error_by_column(measure, &ct)
         } else {
             let (error, more) = self.error(measure, &c);
             in_c.add(&more);
-            (error, none(&ct))
+            (error, Slopes::none(&ct))
         };
         let value = 0.5 * (squared + error);
         let gradient = decays.pull_back(in_c, in_ct).iter().map(|slope| 0.5 * slope).collect();
@@ -70,7 +77,14 @@ impl<'a> Buffered<'a> {
         logarithm((squared, c.slopes(&in_column)))
     }
 
-    /// The logarithm of the measured square for any rates.
+    /// The logarithm of the measured square where one column of B tells all: at exponential rates. O(n d), with few operations.
+    fn error_by_column(&self, measure: Measure, ct: &Exponentials) -> (f64, Slopes) {
+        let (errors, column) = (ToeplitzErrors::new(self.workload), ct.column(self.steps));
+        let (error, weights) = measure.of(&errors.squares(&column));
+        (error, ct.slopes(&errors.gradient(&column, &weights)))
+    }
+
+    /// The logarithm of the measured square for any rates, by second moments. O(n d^2).
     fn error(&self, measure: Measure, c: &Exponentials) -> (f64, Slopes) {
         let decays: Vec<f64> = (0..c.gap.len()).map(|j| c.decay(j)).collect();
         let errors = BufferedErrors::new(self.workload, &c.weight, &decays);

@@ -37,6 +37,11 @@ pub(crate) struct Decays {
 }
 
 impl Slopes {
+    /// Of what does not depend on a side.
+    pub(crate) fn none(side: &Exponentials) -> Self {
+        Self { decay: vec![0.0; side.gap.len()], weight: vec![0.0; side.gap.len()] }
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.decay.iter_mut().zip(&other.decay).for_each(|(sum, more)| *sum += more);
         self.weight.iter_mut().zip(&other.weight).for_each(|(sum, more)| *sum += more);

@@ -20,7 +20,7 @@ impl Strategy {
     ///
     /// With a number of buffers, at most so many; without, they are added while each gains 1 %, up to 10. Never worse than
     /// independent noise, the one without buffers. A constant rate and single participation take milliseconds for any n;
-    /// a step of the descent otherwise O(n d^2 + n k) time.
+    /// a step of the descent otherwise O(n d^2 + n k) time, and there are hundreds.
     ///
     /// ```
     /// use thalweg_private::{Objective, Pattern, Ratios, Strategy, Workload, evaluate};
