@@ -1,13 +1,11 @@
 //! The reference table of the features lab: 500 examples in 2,000 dimensions, seven signal-to-noise ratios, six budgets, two seeds.
 //!
-//!     cargo run --release -p thalweg-dynamics --example features_table            the table of accuracies
-//!     cargo run --release -p thalweg-dynamics --example features_table -- time    CPU and wall seconds of its 84 runs, one JSON line
+//!     cargo run --release -p thalweg-dynamics --example features_table
 //!
+//! Each place has the accuracy on unseen examples, and on training examples beside it.
 //! `bench/features` runs it beside the same work in NumPy.
 
 #![allow(clippy::print_stdout, reason = "it prints a table")]
-
-use std::time::Instant;
 
 use thalweg_dynamics::features::{NoisyGd, Protection, Report, Simulation, Synthetic};
 
@@ -23,20 +21,11 @@ const BUDGETS: [(&str, f64); 6] = [
 ];
 
 fn main() -> thalweg_dynamics::Result<()> {
-    let timed = std::env::args().nth(1).as_deref() == Some("time");
-    let began = Instant::now();
-    let mut lines = Vec::new();
+    println!("snr   {}", BUDGETS.map(|(name, _)| format!("{:<13}", format!("eps {name}"))).join("  "));
     for snr in SNRS {
         let cells = BUDGETS.iter().map(|(_, noise)| run(snr, *noise)).collect::<thalweg_dynamics::Result<Vec<_>>>()?;
         let cell = |report: &Report| format!("{:.3} ({:.3})", report.test_accuracy, report.train_accuracy);
-        lines.push(format!("{snr:<6}{}", cells.iter().map(cell).collect::<Vec<_>>().join("  ")));
-    }
-    if timed {
-        let runs = 2 * SNRS.len() * BUDGETS.len();
-        println!(r#"{{"engine":"thalweg","task":"features","runs":{runs},"wall_s":{:.4}}}"#, began.elapsed().as_secs_f64());
-    } else {
-        println!("snr   {}", BUDGETS.map(|(name, _)| format!("{:<13}", format!("eps {name}"))).join("  "));
-        lines.iter().for_each(|line| println!("{line}"));
+        println!("{snr:<6}{}", cells.iter().map(cell).collect::<Vec<_>>().join("  "));
     }
     Ok(())
 }

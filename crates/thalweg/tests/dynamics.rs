@@ -186,6 +186,7 @@ fn bad_input_is_refused_with_field_and_value() {
     fails(2, "relu train --width 2 --points 64", &["not separable"]);
     fails(2, "relu margin --xor 2", &["2-XOR is 2"]);
     fails(1, "relu train --eta 1e300", &["in step 1", "norm of the weights"]);
+    fails(2, "relu margin --seed 1", &["--seed", "--width"]);
     fails(2, "relu margin --out x.html", &["--out"]);
     fails(2, "features --epsilon 0", &["epsilon is 0"]);
     fails(2, "features --epsilon NaN", &["epsilon is NaN"]);
@@ -225,6 +226,11 @@ fn a_stopped_phase_diagram_goes_on_to_the_same_page() {
     }
     assert_eq!(page(shards.path()), page(whole.path()));
     assert_eq!(page(whole.path()).matches("<svg").count(), 6);
+    let csv = |folder: &Path| std::fs::read_to_string(folder.join("p/phase.csv")).unwrap();
+    assert_eq!(csv(shards.path()), csv(whole.path()));
+    let lines: Vec<Vec<String>> = csv(whole.path()).lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
+    assert!(lines.len() == 10 && lines.iter().all(|line| line.len() == 4 + 3 * 6), "{lines:?}");
+    assert_eq!(lines[1][..4], ["0.1", "inf", "3", "0"]);
 }
 
 #[test]

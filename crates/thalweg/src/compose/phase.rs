@@ -4,10 +4,12 @@
 //! drawn comes from these files alone. So a sweep may be stopped at any moment, resumed, or shared among processes, and ends with the
 //! same bytes.
 
+mod csv;
 mod grid;
 mod lab;
 mod sweep;
 
+pub use csv::csv;
 pub use grid::{Axis, Grid, label};
 pub use lab::{Lab, Parameters};
 pub use sweep::{Found, Part, Place, Sweep, Worked, crossing};

@@ -82,7 +82,7 @@ impl Icl {
             return Err(Error::input("--seed means nothing without --seeds: theory has no draws; leave it out"));
         }
         if runs > 0 {
-            console.note(&format!("{runs} runs of {} steps", self.steps));
+            console.note(&format!("{runs} {} of {} steps", if runs == 1 { "run" } else { "runs" }, self.steps));
         }
         let experiment = Experiment {
             variances: self.spectrum.clone(),

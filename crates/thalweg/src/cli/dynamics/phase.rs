@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
-use thalweg::compose::phase::{Axis, Found, Grid, Lab, Parameters, Part, Place, Sweep, Worked, crossing, label};
+use thalweg::compose::phase::{Axis, Found, Grid, Lab, Parameters, Part, Place, Sweep, Worked, crossing, csv, label};
+use thalweg::descent::store::write_atomically;
 use thalweg::descent::{Error, Result};
 use thalweg::pages;
 use thalweg::report::format::significant;
@@ -32,7 +33,7 @@ Parameters and their defaults:
   relu      xor 6, points 16, width 128, depth 1, eta 0.1, steps 500
 
 Every cell is a file in the folder (--out FOLDER, or phase-LAB in the folder of runs). Interrupted at any moment, the same call goes
-on, and ends with the same page.")]
+on, and ends with the same page. `phase.csv` beside it holds the same numbers.")]
 pub(crate) struct Phase {
     /// features, icl, deq or relu
     lab: Lab,
@@ -99,6 +100,7 @@ impl Phase {
         let required = required(&sweep, &found);
         let page = pages::write_phase_page(&sweep, &found, &required, &folder.join("phase.html"))?;
         let text = format!("{}\npage      {}", describe(&sweep, &found)?, page.display());
+        write_atomically(&folder.join("phase.csv"), csv(&sweep, &found).as_bytes())?;
         let all_failed = found.finished == found.cells && found.places.iter().all(|place| place.measured == 0);
         let reason = found.places.iter().find_map(|place| place.reason.clone());
         console.result(&document(&sweep, found, &required, page), &text)?;

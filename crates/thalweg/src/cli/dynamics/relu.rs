@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use thalweg::descent::Result;
+use thalweg::descent::{Error, Result};
 use thalweg::dynamics::relu::kernel::Start;
 use thalweg::dynamics::relu::{MarginExperiment, TrainExperiment};
 use thalweg::report::format::{percent, significant};
@@ -68,6 +68,9 @@ impl Margin {
             Init::Independent => Start::Independent,
         };
         let (width, points) = (self.width, self.points);
+        if common.seed.is_some() && width.is_none() && points.is_none() {
+            return Err(Error::input("--seed means nothing without --width or --points: nothing is drawn; leave it out"));
+        }
         let seed = common.seed.unwrap_or(0);
         let found = MarginExperiment { dimension: self.xor, depth: self.depth, start, width, points, seed }.run()?;
         let [margin, lower, upper] = [found.margin, found.lower, found.upper].map(|value| significant(value, 10));

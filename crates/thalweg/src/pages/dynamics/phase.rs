@@ -64,9 +64,22 @@ fn thresholds(sweep: &Sweep, required: &[(f64, Option<f64>)]) -> Result<Section>
         let needed = needed.map_or_else(|| "more than the grid has".to_owned(), |x| significant(x, 3));
         drawing(table.row([label(*y).into(), needed.into()]))?;
     }
+    let value = |name: &str| {
+        let default = sweep.lab().defaults().iter().find(|(known, _)| *known == name).map(|(_, default)| *default);
+        sweep.fixed().get(name).copied().or(default).unwrap_or(f64::NAN)
+    };
+    let (n, power) = (value("n"), value("power"));
+    let swept = ["n", "power"].contains(&sweep.grid().y.name.as_str());
+    let orders = (!swept).then(|| {
+        [
+            ("theory without privacy, order only, constant 1", format!("n^(-1/q) = {}", significant(n.powf(-1.0 / power), 3))),
+            ("noise stays memorised under privacy, order only, constant 1", "while epsilon >= snr^(1-q)/n".to_owned()),
+        ]
+    });
     Ok(Section::new("What 90 % of unseen examples need")
         .prose("The least value at which the mean accuracy on unseen examples reaches 90 %, by straight lines between places.")
-        .table(table))
+        .table(table)
+        .facts(orders.into_iter().flatten()))
 }
 
 fn failures(found: &Found) -> Result<Option<Section>> {
