@@ -68,6 +68,7 @@ fn bad_input_is_refused_with_field_and_value() {
     refused("private train --model rnn", &["rnn", "transformer"]);
     refused("private train --model resnet --widths 12", &["12"]);
     refused("private train --limit 0", &["data.limit", "0"]);
+    refused("private train --validation 1437", &["data.validation", "1437", "1436"]);
     refused("private train --views 0", &["training.views", "0"]);
     refused("private train --ema 1", &["ema", "1"]);
     refused("private plan", &["--steps"]);
@@ -199,6 +200,26 @@ fn plans_give_the_known_errors_draw_and_keep_the_strategy() {
     assert!(warning.contains("1/60000"), "{warning}");
     let plan = json(folder.path(), "private plan --steps 20 --participations 2 --only identity --objective max --json");
     close(&plan["mechanisms"][0]["max_se"], 40f64.sqrt());
+}
+
+#[test]
+fn accounts_of_strategies_refuse_what_the_sampling_does_not_cover() {
+    let folder = tempfile::tempdir().unwrap();
+    let cyclic = "private account --sampling cyclic --rate 0.01 --groups 16 --steps 1000 --delta 1e-5 --noise 1 --json";
+    let banded = json(folder.path(), &format!("{cyclic} --strategy bandmf --bands 16 --schedule exponential:0.1"));
+    assert_eq!(banded["epsilon"], json(folder.path(), cyclic)["epsilon"], "amplification depends on the bands alone");
+    refused(&cyclic.replace("--json", "--strategy bsr --bands 17"), &["17 bands", "16 groups"]);
+    refused(&cyclic.replace("--json", "--strategy bisr --bands 4"), &["bisr", "banded strategy"]);
+    refused(&cyclic.replace("--json", "--strategy nowhere.json"), &["nowhere.json", "lr-root"]);
+    refused(&cyclic.replace("--json", "--bands 4"), &["--strategy"]);
+
+    json(folder.path(), "private plan --steps 500 --only bisr --bands 4 --save s.json --json");
+    let none = "private account --sampling none --strategy s.json --delta 1e-5 --epsilon 4 --json";
+    let found = json(folder.path(), &format!("{none} --steps 500"));
+    assert!((found["noise_multiplier"].as_f64().unwrap() - 1.081_161_85).abs() < 1e-6);
+    let other = run(folder.path(), &format!("{none} --steps 501"));
+    let message = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(other.status.code() == Some(2) && message.contains("500 steps") && message.contains("501"), "{message}");
 }
 
 #[test]

@@ -47,6 +47,10 @@ pub struct DataConfig {
     /// At most so many training examples, the first of a seeded shuffle; all where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// So many training examples, the same for every seed, are held out, and the run is measured on them instead of the test examples:
+    /// for choosing a rate or a network without looking at the test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<usize>,
     /// Texts: words are hashed to so many tokens, so that no vocabulary is learnt from private texts.
     pub vocabulary: usize,
     /// Texts: the first so many words count.
@@ -55,7 +59,7 @@ pub struct DataConfig {
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { name: "digits".to_owned(), limit: None, vocabulary: 10_000, words: 256 }
+        Self { name: "digits".to_owned(), limit: None, validation: None, vocabulary: 10_000, words: 256 }
     }
 }
 

@@ -47,7 +47,10 @@ pub enum Input {
 pub fn load_data(config: &DataConfig, seed: u64) -> Result<TrainAndTest> {
     let set = thalweg_data::load(&config.name).map_err(|error| data_error(&config.name, error))?;
     let mut train = set.indices("train").map_err(|error| data_error(&config.name, error))?;
-    let test = set.indices("test").map_err(|error| data_error(&config.name, error))?;
+    let (test, kind) = match config.validation {
+        None => (set.indices("test").map_err(|error| data_error(&config.name, error))?, "test"),
+        Some(count) => (hold_out(&mut train, count, &config.name)?, "validation"),
+    };
     limit(&mut train, config, seed)?;
     let input = match set.kind() {
         Kind::Image => {
@@ -59,7 +62,7 @@ pub fn load_data(config: &DataConfig, seed: u64) -> Result<TrainAndTest> {
     let about = set.about();
     Ok(TrainAndTest {
         description: format!(
-            "{} {}, {} training and {} test examples, sha256 {}",
+            "{} {}, {} training and {} {kind} examples, sha256 {}",
             about.name,
             about.version,
             train.len(),
@@ -71,6 +74,22 @@ pub fn load_data(config: &DataConfig, seed: u64) -> Result<TrainAndTest> {
         input,
         classes: set.classes().len(),
     })
+}
+
+/// Takes the last examples of a shuffle that no seed of a run governs, so that runs of all seeds are measured on the same ones.
+fn hold_out(train: &mut Vec<usize>, count: usize, name: &str) -> Result<Vec<usize>> {
+    use rand::seq::SliceRandom;
+    if count == 0 || count >= train.len() {
+        let (all, most) = (train.len(), train.len() - 1);
+        return Err(Error::input(format!(
+            "data.validation = {count}, but {name} has {all} training examples; choose from 1 to {most}"
+        )));
+    }
+    train.shuffle(&mut Seed(0).stream("data validation").at(0));
+    let mut held_out = train.split_off(train.len() - count);
+    held_out.sort_unstable();
+    train.sort_unstable();
+    Ok(held_out)
 }
 
 fn limit(train: &mut Vec<usize>, config: &DataConfig, seed: u64) -> Result<()> {
@@ -116,4 +135,28 @@ fn words(set: &DataSet, vocabulary: usize, length: usize, indices: &[usize]) -> 
 
 fn data_error(name: &str, error: DataError) -> Error {
     if error.is_input() { Error::input(error) } else { Error::piece(format!("loading {name}"), error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_out_examples_are_the_same_for_every_seed_and_never_trained_on() {
+        let config = DataConfig { validation: Some(200), ..DataConfig::default() };
+        let labels = |seed| load_data(&config, seed).unwrap().test.labels().to_vec();
+        let data = load_data(&config, 1).unwrap();
+        assert_eq!((data.train.len(), data.test.len()), (1237, 200));
+        assert!(data.description.contains("200 validation examples"), "{}", data.description);
+        assert_eq!(labels(1), labels(2));
+
+        let (mut train, name) = ((0..50).collect::<Vec<usize>>(), "digits");
+        let held_out = hold_out(&mut train, 20, name).unwrap();
+        let mut all = [train.clone(), held_out].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..50).collect::<Vec<usize>>());
+        for count in [0, 30, 31] {
+            assert!(hold_out(&mut train, count, name).unwrap_err().to_string().contains("1 to 29"));
+        }
+    }
 }

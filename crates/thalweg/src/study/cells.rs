@@ -94,6 +94,8 @@ impl StudyFile {
         }
         if let (Some(tuning), Some(tuned)) = (&self.tuning, tuned) {
             set(&mut config, &tuning.key, tuned.clone())?;
+            let more = tuning.change.iter().filter(|_| self.tunes(seed));
+            more.into_iter().try_for_each(|(key, changed)| set(&mut config, key, changed.clone()))?;
         }
         let toml_seed = i64::try_from(seed).map_err(|_| Error::input(format!("seed {seed} is too large for TOML")))?;
         for key in SEED_KEYS {
@@ -142,6 +144,7 @@ mod tests {
         key = "training.rate"
         values = [0.5, 1.0]
         seeds = [9]
+        change = { "data.validation" = 300 }
         [base.training]
         epochs = 1
         [[setting]]
@@ -162,6 +165,10 @@ mod tests {
         assert_eq!(cell.config["training"]["seed"].as_integer(), Some(9));
         assert_eq!(cell.config["training"]["epochs"].as_integer(), Some(1));
         assert_eq!(cell.config["privacy"]["mechanism"].as_str(), Some("lr-root"));
+        for cell in &cells {
+            let validation = cell.config.get("data").and_then(|data| data.get("validation"));
+            assert_eq!(validation.is_some(), cell.seed == 9, "{}: only tuning looks at held-out examples", cell.id);
+        }
         let shards: Vec<Shard> = ["1/3", "2/3", "3/3"].iter().map(|text| text.parse().unwrap()).collect();
         assert!((0..cells.len()).all(|place| shards.iter().filter(|shard| shard.has(place)).count() == 1));
     }
@@ -188,5 +195,20 @@ mod tests {
         }
         let through = StudyFile::parse(&STUDY.replace("training.rate", "training.epochs.x"), "s.toml").unwrap();
         assert!(through.cells().unwrap_err().to_string().contains("no table"));
+    }
+
+    #[test]
+    fn every_study_of_the_house_is_whole() {
+        let studies = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../studies");
+        let files: Vec<_> = std::fs::read_dir(studies).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 5);
+        for path in files {
+            let (study, _) = StudyFile::read(&path).unwrap();
+            assert_eq!(path.file_stem().unwrap().to_str(), Some(study.name.as_str()));
+            for cell in study.cells().unwrap() {
+                let config = crate::compose::TrainingConfig::parse(&cell.config.to_string(), &cell.id).unwrap();
+                config.validate().unwrap();
+            }
+        }
     }
 }

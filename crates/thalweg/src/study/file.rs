@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use thalweg_descent::{Error, Result};
+use toml::{Table, Value};
 
 use crate::study::{Claim, Rule};
 
@@ -33,7 +34,7 @@ pub struct StudyFile {
     pub tuning: Option<Tuning>,
     /// The configuration that all cells share.
     #[serde(default)]
-    pub base: toml::Table,
+    pub base: Table,
     /// What each setting changes in it.
     #[serde(default, rename = "setting")]
     pub settings: Vec<Setting>,
@@ -47,7 +48,7 @@ pub struct Setting {
     pub name: String,
     /// Dotted keys and their values, such as `"privacy.mechanism" = "lr-root"`.
     #[serde(default)]
-    pub change: toml::Table,
+    pub change: Table,
 }
 
 /// A value chosen for each setting by its mean quantity over the tuning seeds, which take no part in the verdict.
@@ -57,9 +58,12 @@ pub struct Tuning {
     /// The dotted key.
     pub key: String,
     /// The values tried.
-    pub values: Vec<toml::Value>,
+    pub values: Vec<Value>,
     /// The seeds for choosing; none of the deciding ones.
     pub seeds: Vec<u64>,
+    /// What else changes in the tuning runs, such as `"data.validation" = 5000`, so that no value is chosen on the test examples.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub change: Table,
 }
 
 impl StudyFile {

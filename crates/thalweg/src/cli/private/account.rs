@@ -1,15 +1,19 @@
 //! `thalweg private account`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use thalweg::descent::{Error, Result};
+use thalweg::descent::{Error, Result, Schedule};
 use thalweg::private::accountant::{self, AccountRequest, Accountant, Claim, MonteCarlo, Neighbours, Target};
 use thalweg::private::sampler::Sampling;
+use thalweg::private::strategy::StrategyFile;
+use thalweg::private::{BuildOptions, Name, Pattern, Ratios, Strategy, Workload};
 use thalweg::report::format::significant;
 
 use crate::cli::Common;
 use crate::cli::console::Console;
+use crate::cli::schedule::schedule;
 
 /// Which epsilon has this noise, or which noise has this epsilon?
 #[derive(Args)]
@@ -18,6 +22,8 @@ use crate::cli::console::Console;
   thalweg private account --sampling none --steps 781 --delta 1e-5 --epsilon 9
   thalweg private account --sampling cyclic --rate 0.01 --groups 16 --steps 1000 --delta 1e-5 --noise 1
   thalweg private account --sampling balls-in-bins --bins 100 --epochs 10 --delta 1e-3 --noise 2
+  thalweg private account --sampling cyclic --rate 0.01 --groups 16 --strategy bandmf --bands 16 --steps 1000 --delta 1e-5 --noise 1
+  thalweg private account --sampling none --strategy strategy.json --steps 500 --delta 1e-5 --epsilon 4
 
 Balls in bins and b-min-sep have no formula: their privacy loss is drawn, and the answer counts the chance that the draws deceive.
 
@@ -66,6 +72,15 @@ pub(crate) struct Account {
     /// What one person may change: add-remove, replace-one or zero-out
     #[arg(long, value_name = "RELATION", default_value = "add-remove")]
     neighbour: Neighbours,
+    /// What correlates the noise: a mechanism's name, or a file that `private plan --save` wrote [default: independent noise]
+    #[arg(long, value_name = "FILE|NAME")]
+    strategy: Option<String>,
+    /// The course of the learning rate that a mechanism's name is built for
+    #[arg(long, value_name = "SCHEDULE", value_parser = schedule, requires = "strategy")]
+    schedule: Option<Schedule>,
+    /// The bandwidth of a mechanism's name
+    #[arg(long, value_name = "P", requires = "strategy")]
+    bands: Option<usize>,
     /// How often the privacy loss is drawn, where it has no formula [default: as often as a guarantee needs]
     #[arg(long, value_name = "N")]
     draws: Option<u64>,
@@ -90,14 +105,17 @@ impl Account {
             (None, Some(epsilon)) => Target::Epsilon(epsilon),
             (None, None) => return Err(Error::input("--noise S or --epsilon E: say which of the two is known")),
         };
+        let sampling = self.sampling()?;
+        let steps = self.steps.unwrap_or(self.bins.unwrap_or(0).saturating_mul(self.epochs.unwrap_or(0)));
+        let strategy = self.strategy(steps, sampling)?;
         let request = AccountRequest {
-            sampling: self.sampling()?,
+            sampling,
             neighbours: self.neighbour,
             accountant: self.accountant,
-            steps: self.steps.unwrap_or(self.bins.unwrap_or(0).saturating_mul(self.epochs.unwrap_or(0))),
+            steps,
             delta: self.delta,
             target,
-            strategy: None,
+            strategy: strategy.as_ref(),
             monte_carlo: self.monte_carlo(common),
         };
         let account = accountant::account(&request)?;
@@ -118,6 +136,31 @@ impl Account {
         }
         console.result(&account, &text)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The strategy of a file, or a mechanism built by its name for the schedule.
+    fn strategy(&self, steps: u64, sampling: Sampling) -> Result<Option<Strategy>> {
+        let Some(given) = &self.strategy else { return Ok(None) };
+        if let Ok(name) = given.parse::<Name>() {
+            if !(1..=LONGEST).contains(&steps) {
+                return Err(Error::input(format!("--steps {steps}: a strategy covers 1 to {LONGEST}")));
+            }
+            let schedule = self.schedule.clone().unwrap_or(Schedule::Constant);
+            let workload = Workload::new(Ratios::of_schedule(&schedule, steps)?);
+            let options = BuildOptions { bands: self.bands, ..BuildOptions::default() };
+            return Ok(Some(Strategy::build(name, &workload, pattern(sampling, steps)?, options)?));
+        }
+        let path = Path::new(given);
+        if !path.exists() {
+            let names: Vec<&str> = Name::ALL.iter().map(|name| name.as_str()).collect();
+            return Err(Error::input(format!("--strategy {given}: it is neither a file nor one of {}", names.join(", "))));
+        }
+        if self.schedule.is_some() || self.bands.is_some() {
+            return Err(Error::input(format!(
+                "--strategy {given}: the file says its schedule and bands; leave out --schedule and --bands"
+            )));
+        }
+        Ok(Some(StrategyFile::load(path)?.strategy().clone()))
     }
 
     fn monte_carlo(&self, common: &Common) -> MonteCarlo {
@@ -164,6 +207,21 @@ impl Account {
             None => Ok(()),
         }
     }
+}
+
+/// Above this many steps the exact errors, by which mechanisms are built, take too long.
+const LONGEST: u64 = 100_000;
+
+/// How often an example may take part under a sampling: what an optimised mechanism is optimised for.
+fn pattern(sampling: Sampling, steps: u64) -> Result<Pattern> {
+    let separation = match sampling {
+        Sampling::Cyclic { groups, .. } => groups,
+        Sampling::BallsInBins { bins, .. } => bins,
+        Sampling::BMinSep { separation, .. } => separation,
+        _ => return Ok(Pattern::Single),
+    };
+    let in_range = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    Ok(Pattern::separated(in_range(separation), in_range(steps.div_ceil(separation.max(1)).max(1)))?)
 }
 
 fn needed<T>(value: Option<T>, what: &str) -> Result<T> {

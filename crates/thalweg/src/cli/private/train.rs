@@ -47,6 +47,9 @@ pub(crate) struct Train {
     /// At most so many training examples
     #[arg(long, value_name = "N", help_heading = "Training")]
     limit: Option<usize>,
+    /// Hold out so many training examples and measure on them instead of the test examples
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    validation: Option<usize>,
     /// The network: mlp, cnn or resnet for images, bag or transformer for texts [default: mlp]
     #[arg(long, alias = "network", value_name = "KIND", help_heading = "Training")]
     model: Option<String>,
@@ -166,6 +169,7 @@ impl Train {
         privacy.insecure_seed = self.insecure_seed.or(privacy.insecure_seed);
         replace(&mut config.data.name, self.data);
         config.data.limit = self.limit.or(config.data.limit);
+        config.data.validation = self.validation.or(config.data.validation);
         replace(&mut config.record.evaluate_every, self.evaluate_every);
         replace(&mut config.record.checkpoint_every, self.checkpoint_every);
         replace(&mut config.machine.device, common.device.clone());
