@@ -4,19 +4,20 @@ use serde::{Deserialize, Serialize};
 use thalweg_descent::Participation;
 use thalweg_descent::state::encode;
 
-use crate::accountant::{Neighbours, gaussian, poisson::Poisson};
+use crate::accountant::{AccountRequest, Neighbours, Target, account, gaussian, poisson::Poisson};
 use crate::clip::Clip;
 use crate::error::{Error, Result, positive};
 use crate::evaluation::{Objective, evaluate};
 use crate::guard::PrivateGuard;
 use crate::noise::NoiseKey;
 use crate::pattern::Pattern;
+use crate::sampler::Sampling;
 use crate::sensitivity::Kind;
 use crate::strategy::{BuildOptions, Name, Strategy, StrategyFile};
 use crate::workload::Workload;
 
 /// The bandwidth of banded mechanisms where none is asked for.
-const BANDS: usize = 16;
+pub const BANDS: usize = 16;
 
 /// What is wished for.
 #[derive(Clone, Debug, PartialEq)]
@@ -247,16 +248,36 @@ impl PlanBuilder {
             Participation::Poisson { .. } => Err(Error::unsuitable(
                 self.mechanism,
                 "under Poisson sampling an example may take part in any steps, which correlated noise of this kind does not cover; \
-                 use fixed-order batches, or the mechanism identity",
+                 use fixed-order batches, cyclic sampling with a banded mechanism, balls in bins, or the mechanism identity",
             )),
+            Participation::CyclicPoisson { .. } | Participation::BallsInBins { .. } | Participation::BMinSep { .. } => {
+                self.amplified(strategy)
+            }
             _ => Err(Error::unsuitable(
                 self.mechanism,
                 format!(
-                    "its accounting covers fixed-order batches and, for identity, Poisson sampling; here the batches are: {}",
+                    "its accounting covers fixed-order, cyclic Poisson, balls-in-bins and b-min-sep batches, and for identity Poisson \
+                     sampling; here the batches are: {}",
                     self.participation
                 ),
             )),
         }
+    }
+}
+
+impl PlanBuilder {
+    /// Amplified by sampling that keeps an example's steps apart; the noise multiplier is over the largest column norm of C.
+    fn amplified(&self, strategy: &Strategy) -> Result<Calibration> {
+        let steps = strategy.steps() as u64;
+        let sampling = Sampling::of(&self.participation, steps)?;
+        let asked = AccountRequest::new(sampling, steps, self.delta, Target::Epsilon(self.epsilon));
+        let found = account(&AccountRequest { strategy: Some(strategy), ..asked })?;
+        let accountant = match found.confidence {
+            Some(_) => "drawn privacy losses, the chance that they deceive counted in",
+            None => "privacy-loss distribution of Poisson sampling within groups, pessimistic",
+        };
+        let sigma = found.noise_multiplier;
+        Ok(Calibration { sigma, pattern: Pattern::Single, neighbours: found.neighbours, accountant })
     }
 }
 
@@ -301,6 +322,26 @@ mod tests {
         assert!(error.contains("fixed-order"), "{error}");
         for other in [Participation::Shuffled { at_most: 3 }, Participation::Everyone, Participation::NoUnits] {
             assert!(plan(Name::Identity, other).is_err());
+        }
+    }
+
+    #[test]
+    fn sampling_within_groups_amplifies_bands_that_fit_and_refuses_others() {
+        let cyclic = |groups: u64| Participation::CyclicPoisson { groups, rate: 0.04 };
+        let build = |mechanism, bands, participation| {
+            let workload = Workload::new(Ratios::exponential(100, 0.1).unwrap());
+            PrivacyPlan::new(2.0, 1e-5, mechanism, workload, participation).with_bands(Some(bands)).build()
+        };
+        let banded = build(Name::Bandmf, 8, cyclic(8)).unwrap().summary();
+        // 100 / 8 rounds, in each of which an example is in its step with probability 8 * 0.04.
+        let sampling = Sampling::Poisson { rate: 0.32 };
+        let expected = account(&AccountRequest::new(sampling, 13, 1e-5, Target::Epsilon(2.0))).unwrap().noise_multiplier;
+        assert!((banded.noise_multiplier / expected - 1.0).abs() < 1e-9);
+        assert_eq!(banded.neighbours, Neighbours::AddRemove);
+        let column = build(Name::Bandmf, 8, cyclic(8)).unwrap().strategy.sensitivity(Pattern::Single).unwrap().value;
+        assert!((banded.sensitivity - column).abs() < 1e-12);
+        for (mechanism, bands, part) in [(Name::Bandmf, 9, "9 bands"), (Name::Bisr, 4, "banded strategy")] {
+            assert!(build(mechanism, bands, cyclic(8)).unwrap_err().to_string().contains(part));
         }
     }
 

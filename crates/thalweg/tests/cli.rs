@@ -203,6 +203,27 @@ fn plans_give_the_known_errors_draw_and_keep_the_strategy() {
 }
 
 #[test]
+fn amplified_trainings_are_calibrated_by_their_accountant_and_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = "private train --epochs 4 --batch 60 --epsilon 2 --insecure-seed 1 --json --widths 8";
+    let cyclic = json(folder.path(), &format!("{train} --mechanism bandmf --bands 4 --sampling cyclic --out a"));
+    // 1437 digits, 23 steps an epoch; each group has 4 of the 92 steps to itself.
+    let account = "private account --sampling cyclic --groups 4 --steps 92 --delta 1e-5 --epsilon 2 --json";
+    let expected = json(folder.path(), &format!("{account} --rate {}", 60.0 / 1437.0));
+    let (found, expected) = (cyclic["noise_multiplier"].as_f64().unwrap(), expected["noise_multiplier"].as_f64().unwrap());
+    assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
+    let again = json(folder.path(), &format!("{train} --mechanism bandmf --bands 4 --sampling cyclic --out b"));
+    assert_eq!(cyclic["test_accuracy"], again["test_accuracy"]);
+    let bins = json(folder.path(), &format!("{train} --mechanism identity --sampling balls-in-bins --delta 1e-3"));
+    assert!(bins["noise_multiplier"].as_f64().unwrap() > 0.0);
+    refused("private train --mechanism bisr --bands 4 --sampling cyclic", &["banded strategy"]);
+    refused("private train --mechanism bandmf --bands 4 --groups 3 --sampling cyclic", &["4 bands", "3 groups"]);
+    refused("private train --groups 3", &["training.groups", "cyclic"]);
+    refused("private train --mechanism identity --sampling cyclic --groups 0", &["groups"]);
+    refused("private train --mechanism bandmf --sampling cyclic --batch 200", &["training.batch", "200", "16 groups", "89"]);
+}
+
+#[test]
 fn accounts_of_strategies_refuse_what_the_sampling_does_not_cover() {
     let folder = tempfile::tempdir().unwrap();
     let cyclic = "private account --sampling cyclic --rate 0.01 --groups 16 --steps 1000 --delta 1e-5 --noise 1 --json";

@@ -193,6 +193,11 @@ pub enum Sampling {
     FixedOrder,
     /// Each example in each step by a coin of its own; amplifies the privacy of DP-SGD.
     Poisson,
+    /// Groups take turns, and each member of the group by a coin of its own; amplifies the privacy of mechanisms whose C has at most
+    /// as many bands as there are groups.
+    Cyclic,
+    /// Each example in one step of an epoch, drawn once; amplifies the privacy of every mechanism, by drawn privacy losses.
+    BallsInBins,
     /// A new order each epoch; plain training only.
     Shuffled,
 }
@@ -218,6 +223,9 @@ pub struct TrainingLoop {
     pub batch: usize,
     /// How batches are drawn.
     pub sampling: Sampling,
+    /// The groups of cyclic sampling; as many as the mechanism has bands where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<usize>,
     /// At most so many examples are differentiated at once; bounds the memory, and gives several threads their shards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
@@ -248,6 +256,7 @@ impl Default for TrainingLoop {
             epochs: 10,
             batch: 64,
             sampling: Sampling::default(),
+            groups: None,
             micro_batch: None,
             rate: 1.0,
             schedule: Schedule::Exponential { end: 0.1 },
@@ -380,7 +389,7 @@ impl TrainingConfig {
             privacy.validate()?;
             if training.sampling == Sampling::Shuffled {
                 return Err(Error::input(
-                    "training.sampling = \"shuffled\" has no privacy accounting; choose \"fixed-order\" or \"poisson\", \
+                    "training.sampling = \"shuffled\" has no privacy accounting; choose \"fixed-order\", \"poisson\", \"cyclic\" or \"balls-in-bins\", \
                      or train without privacy (--mechanism none)",
                 ));
             }

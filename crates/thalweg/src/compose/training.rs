@@ -180,20 +180,39 @@ fn steps(config: &TrainingConfig, examples: usize) -> Result<u64> {
 
 fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey) -> Result<Batches> {
     let training = &config.training;
-    let public = Seed(training.seed).stream("batches");
+    let size = training.batch as f64;
+    let public = || Seed(training.seed).stream("batches");
+    // Sampling amplifies privacy only while nobody knows who was sampled.
+    let drawn = || match config.guarantee() {
+        Some(_) => Seed(key.sampling_seed()).stream("batches"),
+        None => public(),
+    };
+    if training.groups.is_some() && training.sampling != Sampling::Cyclic {
+        return Err(Error::input("training.groups means nothing without training.sampling = \"cyclic\"; leave it out"));
+    }
     let batches = match training.sampling {
-        Sampling::FixedOrder => Batches::fixed_order(examples, training.batch, steps, &public)?,
-        Sampling::Shuffled => Batches::shuffled(examples, training.batch, steps, public)?,
-        // Sampling amplifies privacy only while nobody knows who was sampled.
-        Sampling::Poisson if config.guarantee().is_some() => {
-            Batches::poisson(examples, training.batch as f64, Seed(key.sampling_seed()).stream("batches"))?
-        }
-        Sampling::Poisson => Batches::poisson(examples, training.batch as f64, public)?,
+        Sampling::FixedOrder => Batches::fixed_order(examples, training.batch, steps, &public())?,
+        Sampling::Shuffled => Batches::shuffled(examples, training.batch, steps, public())?,
+        Sampling::Poisson => Batches::poisson(examples, size, drawn())?,
+        Sampling::Cyclic => Batches::cyclic_poisson(examples, groups(config, examples)?, size, drawn())?,
+        Sampling::BallsInBins => Batches::balls_in_bins(examples, examples / training.batch, &drawn())?,
     };
     Ok(match training.micro_batch {
         Some(size) => batches.in_shards_of(size),
         None => batches,
     })
+}
+
+fn groups(config: &TrainingConfig, examples: usize) -> Result<usize> {
+    let bands = || config.guarantee().map_or(1, |privacy| privacy.bands.unwrap_or(thalweg_private::plan::BANDS));
+    let (groups, batch) = (config.training.groups.unwrap_or_else(bands), config.training.batch);
+    if groups.saturating_mul(batch) > examples {
+        return Err(Error::input(format!(
+            "training.batch = {batch}, but each of {groups} groups has {} examples; take smaller batches, or fewer groups and bands",
+            examples / groups
+        )));
+    }
+    Ok(groups)
 }
 
 fn guard(

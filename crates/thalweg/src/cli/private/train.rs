@@ -77,6 +77,9 @@ pub(crate) struct Train {
     /// How batches are drawn [default: fixed-order]
     #[arg(long, value_name = "HOW", help_heading = "Training")]
     sampling: Option<SamplingKind>,
+    /// The groups of cyclic sampling [default: the bands]
+    #[arg(long, value_name = "G", help_heading = "Training")]
+    groups: Option<usize>,
     /// Differentiate at most so many examples at once
     #[arg(long, value_name = "N", help_heading = "Training")]
     micro_batch: Option<usize>,
@@ -107,6 +110,7 @@ pub(crate) struct Train {
 const TRAIN_EXAMPLES: &str = "Examples:
   thalweg private train --epsilon 4 --epochs 20
   thalweg private train --mechanism identity --sampling poisson --batch 128 --epsilon 2
+  thalweg private train --mechanism bandmf --bands 8 --sampling cyclic --epsilon 2
   thalweg private train --mechanism none --seed 3            plain training, to compare with
   thalweg private train --config runs/private-1/config.toml --epsilon 1";
 
@@ -114,6 +118,8 @@ const TRAIN_EXAMPLES: &str = "Examples:
 enum SamplingKind {
     FixedOrder,
     Poisson,
+    Cyclic,
+    BallsInBins,
     Shuffled,
 }
 
@@ -154,6 +160,7 @@ impl Train {
         replace(&mut training.weight_decay, self.weight_decay);
         replace(&mut training.seed, common.seed);
         replace(&mut training.sampling, self.sampling.map(Into::into));
+        training.groups = self.groups.or(training.groups);
         replace(&mut training.optimiser, self.optimiser.map(Into::into));
         replace(&mut training.views, self.views);
         replace(&mut training.augmentation.shift, self.shift);
@@ -200,6 +207,8 @@ impl From<SamplingKind> for Sampling {
         match kind {
             SamplingKind::FixedOrder => Self::FixedOrder,
             SamplingKind::Poisson => Self::Poisson,
+            SamplingKind::Cyclic => Self::Cyclic,
+            SamplingKind::BallsInBins => Self::BallsInBins,
             SamplingKind::Shuffled => Self::Shuffled,
         }
     }
