@@ -8,8 +8,10 @@
 //! | [`Composition`] | Gaussian mechanisms and Poisson-sampled steps together, by the privacy-loss distribution, pessimistic |
 //! | [`MonteCarlo`] | balls-in-bins and b-min-sep sampling, by draws of the privacy loss, with what the draws prove |
 //! | [`poisson`] | DP-SGD with Poisson sampling |
+//! | [`concentrated`] | discrete Gaussian noise on a grid, in any number of dimensions |
 //! | [`rdp`] | the same by Renyi divergences: looser |
 
+pub mod concentrated;
 pub mod gaussian;
 pub mod poisson;
 pub mod rdp;

@@ -10,7 +10,7 @@
 //! | which noise suits it, and how large is the error? | [`comparison`], [`strategy`], [`evaluation`], [`mod@lower_bound`] |
 //! | how much can one example move it? | [`pattern`], [`sensitivity`], [`clip`] |
 //! | how much noise for (epsilon, delta)? | [`accountant`], [`sampler`], [`plan`] |
-//! | how does it get into the training? | [`noise`] on slices; [`guard`] in a descent |
+//! | how does it get into the training? | [`noise`] on slices; [`guard`] in a descent; [`grid`] without floating point |
 //! | does the running system keep its promise? | [`audit`] |
 //!
 //! Everything works on plain slices and needs no tensor library:
@@ -40,6 +40,7 @@ pub mod coefficients;
 pub mod comparison;
 pub mod error;
 pub mod evaluation;
+pub mod grid;
 pub mod guard;
 pub mod lower_bound;
 pub mod noise;
