@@ -41,8 +41,7 @@ impl Switch {
 }
 
 /// Choices that change what is sent, but not the vote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Whether final shares carry a fresh sharing of zero.
     pub zero_sharing: ZeroSharing,
@@ -59,8 +58,7 @@ pub struct Options {
 }
 
 /// What is agreed for a session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The protocol.
     pub protocol: Protocol,

@@ -75,7 +75,7 @@ impl Browser {
 pub(crate) fn measured(browser: &Browser, html: &str, width: u32, flags: &[&str]) -> String {
     const PROBE: &str = "<script>addEventListener('load',()=>{const d=document.documentElement,svgs=[...document.querySelectorAll('svg')];\
         parent.postMessage(`width=${innerWidth} overflow=${d.scrollWidth>innerWidth} background=${getComputedStyle(d).backgroundColor} `+\
-        `svgs=${svgs.length} drawn=${svgs.filter(s=>s.getBoundingClientRect().height>50&&s.querySelector('path[d],circle')).length}`,'*')})\
+        `svgs=${svgs.length} drawn=${svgs.filter(s=>s.getBoundingClientRect().height>50&&s.querySelector('path[d],circle,rect')).length}`,'*')})\
         </script></body>";
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("inner.html"), html.replace("</body>", PROBE)).unwrap();
