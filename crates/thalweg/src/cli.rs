@@ -184,7 +184,15 @@ fn store_and_name(folder: &std::path::Path) -> Result<(RunStore, String)> {
 }
 
 fn log_to_stderr(verbose: bool) {
-    use tracing_subscriber::filter::LevelFilter;
+    use std::io::IsTerminal;
+
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::prelude::*;
     let level = if verbose { LevelFilter::DEBUG } else { LevelFilter::WARN };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().with_target(false).init();
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // Of others' crates only what is wrong: their details are of bytes on the wire.
+    let ours = Targets::new().with_default(LevelFilter::WARN).with_target("thalweg", level);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).without_time().with_target(false);
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
 }

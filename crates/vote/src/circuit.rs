@@ -21,7 +21,8 @@ pub struct OuterVote {
 }
 
 /// Whether final shares carry a fresh sharing of zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ZeroSharing {
     /// They do. Without products this is what hides the inputs, so it is the default.
     #[default]

@@ -152,10 +152,10 @@ impl Client {
         Ok(actions)
     }
 
-    /// Gives up a round that is under way, and wipes what was secret in it. What it has begun is never voted again.
+    /// Gives up a round that is under way, and wipes what was secret in it; [`farewell`](Self::farewell) then tells the aggregator.
     pub fn abandon(&mut self) {
         if !matches!(self.state, State::Idle | State::Done | State::Aborted(_)) {
-            self.state = State::Aborted("the round was given up".into());
+            self.fail(Reason::LeftOut, "the user has given the round up".into());
         }
     }
 
@@ -213,6 +213,16 @@ impl Client {
         match (frame.header.kind, from) {
             (_, Party::User(_)) => Err(Fault::NotAMember(from)),
             (FrameKind::SeedGrant, Party::Dealer) => self.take_seed(&frame),
+            (kind @ (FrameKind::RoundPlan | FrameKind::Correction), Party::Dealer)
+                if matches!(self.state, State::Greeting(_)) =>
+            {
+                // A plan, and the corrections of at most two circuits.
+                let most = 1 + 2 * self.config.settings.chunks();
+                if let State::Greeting(greeting) = &mut self.state {
+                    greeting.keep_early(bytes, kind, most)?;
+                }
+                Ok(Vec::new())
+            }
             // What the dealer relays names the aggregator as its sender.
             (FrameKind::RoundPlan | FrameKind::Survivors, _) => {
                 frame.check_sender(Party::Aggregator)?;

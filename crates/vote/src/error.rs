@@ -65,6 +65,24 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file or folder of a party that cannot be read or written.
+    #[error("{}: {reason}", path.display())]
+    Folder {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+
+    /// A process that could not do its part in a vote over a network.
+    #[error("{doing}: {reason}")]
+    Network {
+        /// What it was doing.
+        doing: String,
+        /// Why it failed.
+        reason: String,
+    },
+
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes: {0}")]
     NoEntropy(String),
@@ -73,6 +91,11 @@ pub enum Error {
 impl Error {
     pub(crate) fn value(what: &str, found: impl ToString, expected: &str) -> Self {
         Self::Value { what: what.to_owned(), found: found.to_string(), expected: expected.to_owned() }
+    }
+
+    #[cfg(feature = "net")]
+    pub(crate) fn folder(path: &std::path::Path, reason: impl ToString) -> Self {
+        Self::Folder { path: path.to_owned(), reason: reason.to_string() }
     }
 
     pub(crate) fn unsuitable(what: impl ToString, reason: impl Into<String>) -> Self {

@@ -16,6 +16,7 @@
 //! | how many bytes, and against what? | [`ledger`], [`costs`], [`mod@plan`] |
 //! | what does a vote say about one user, and a vote of votes about the vote? | [`leakage`], [`agreement`] |
 //! | all of it in one process? | [`simulate`] |
+//! | between processes, over TLS? | `net`, with the feature of that name |
 //! | does it agree with an independent program? | [`vectors`] |
 
 #![forbid(unsafe_code)]
@@ -38,6 +39,8 @@ pub mod leakage;
 pub mod ledger;
 pub mod mac;
 pub mod machine;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod packing;
 pub mod plain;
 pub mod plan;

@@ -3,7 +3,7 @@
 use crate::{Error, Result, Tie};
 
 /// The tie policies of the two levels of a vote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ties {
     /// Within a group.
     pub inner: Tie,

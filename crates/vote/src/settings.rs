@@ -41,7 +41,8 @@ impl Switch {
 }
 
 /// Choices that change what is sent, but not the vote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Options {
     /// Whether final shares carry a fresh sharing of zero.
     pub zero_sharing: ZeroSharing,
@@ -58,7 +59,8 @@ pub struct Options {
 }
 
 /// What is agreed for a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The protocol.
     pub protocol: Protocol,

@@ -1,9 +1,11 @@
 //! What goes wrong on the way never gives a wrong vote, and never a panic.
 
+use std::time::Duration;
+
 use thalweg_vote::machine::{GroupStatus, Reason, StateName, Tally};
 use thalweg_vote::plain::{self, Ties};
-use thalweg_vote::simulate::{Faults, Loss, Mishap, RoundReport};
-use thalweg_vote::wire::{HEADER_LENGTH, Party};
+use thalweg_vote::simulate::{Faults, Loss, Mishap, RoundReport, SentFrame};
+use thalweg_vote::wire::{FrameKind, HEADER_LENGTH, Party};
 use thalweg_vote::{BeaconRule, Protocol, Settings, Simulation, SimulationConfig, Switch, Tie};
 
 const COORDINATES: usize = 6;
@@ -200,6 +202,29 @@ fn a_session_goes_on_after_a_round_that_failed() {
 }
 
 /// With a beacon of all users: 300 schedules.
+#[test]
+fn a_dealer_that_is_quicker_than_the_aggregator_disturbs_nothing() {
+    let settings = Settings { chunk: 4, ..Settings::new(COORDINATES as u32) };
+    let votes = votes(5, 3);
+    let mut undisturbed = session(&settings, 5, BeaconRule::CommitReveal, 1);
+    undisturbed.keep_frames(Switch::On);
+    let frames = undisturbed.round(&votes).unwrap().frames;
+    let late = |kind: FrameKind, user: u16| {
+        let is_it =
+            |frame: &SentFrame| frame.from == Party::Aggregator && frame.to == Party::User(user) && frame.bytes[4] == kind.code();
+        (frames.iter().rposition(is_it).unwrap(), Mishap::Delay(Duration::from_millis(500)))
+    };
+    for user in 0..5 {
+        let mut session = session(&settings, 5, BeaconRule::CommitReveal, 1);
+        // The last part of the beacon, and what follows it on the same channel.
+        let faults = Faults::mishaps([late(FrameKind::Beacon, user), late(FrameKind::RoundPlan, user)]);
+        let report = session.round_with(&votes, faults).unwrap();
+        let expected = Tally::Vote(plain::flat(votes.iter().map(Vec::as_slice), Tie::Zero, &[]).unwrap());
+        assert!(report.faults.is_empty(), "{:?}", report.faults);
+        assert!(report.accepted.iter().all(|tally| tally.as_ref() == Some(&expected)), "user {user}: {:?}", report.aborts);
+    }
+}
+
 #[test]
 fn mishaps_while_the_beacon_is_made() {
     let settings = Settings { protocol: Protocol::Lean, group_size: 3, chunk: 4, ..Settings::new(COORDINATES as u32) };

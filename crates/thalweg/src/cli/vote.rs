@@ -1,11 +1,16 @@
 //! `thalweg vote`.
 
+mod aggregator;
 mod agreed;
 mod bench;
 mod check_vectors;
+mod client;
+mod dealer;
 mod inspect;
+mod keys;
 mod leak;
 mod losses;
+mod network;
 mod plan;
 mod polynomial;
 mod simulate;
@@ -36,6 +41,14 @@ pub(crate) enum Vote {
     Polynomial(polynomial::Polynomial),
     /// Let simulated users vote over real messages, and compare with the plain vote
     Simulate(simulate::Simulate),
+    /// Make the folders of all parties of a session: what is agreed, certificates, secrets
+    Keys(keys::Keys),
+    /// Run the aggregator of a vote over a network: it adds what users send, and publishes results
+    Aggregator(aggregator::Aggregator),
+    /// Run the dealer of a vote over a network: it prepares shared randomness, and never sees a vote
+    Dealer(dealer::Dealer),
+    /// Run a user of a vote over a network: it votes the signs of a gradient, and learns the result
+    Client(client::Client),
     /// Time rounds of several modes side by side
     Bench(bench::Bench),
     /// Show what a published vote, or many of them, say about one user
@@ -52,6 +65,10 @@ impl Vote {
             Self::Plan(plan) => plan.run(common, console),
             Self::Polynomial(polynomial) => polynomial.run(console),
             Self::Simulate(simulate) => simulate.run(common, console),
+            Self::Keys(keys) => keys.run(common, console),
+            Self::Aggregator(aggregator) => aggregator.run(common, console),
+            Self::Dealer(dealer) => dealer.run(console),
+            Self::Client(client) => client.run(common, console),
             Self::Bench(bench) => bench.run(console),
             Self::Leak(leak) => leak.run(console),
             Self::CheckVectors(check) => check.run(console),
@@ -62,7 +79,8 @@ impl Vote {
     /// Which of the common options it has a use for.
     pub(crate) const fn heeds(&self) -> &'static [Heeded] {
         match self {
-            Self::Plan(_) => &[Heeded::Out],
+            Self::Plan(_) | Self::Keys(_) | Self::Aggregator(_) => &[Heeded::Out],
+            Self::Client(_) => &[Heeded::Out, Heeded::Seed],
             Self::Simulate(_) => &[Heeded::Seed],
             _ => &[],
         }
@@ -73,6 +91,7 @@ impl Vote {
 fn failed(error: thalweg::vote::Error) -> Error {
     match error {
         thalweg::vote::Error::NoEntropy(_) => Error::piece("drawing secrets", error),
+        thalweg::vote::Error::Network { doing, reason } => Error::piece(doing, reason),
         other => Error::input(other),
     }
 }

@@ -19,11 +19,13 @@ pub(super) struct Greeting {
     /// The commitments, once all are public.
     commitments: Option<BTreeMap<u16, [u8; 32]>>,
     revealed: BTreeMap<u16, [u8; 32]>,
+    /// What the dealer sent before the aggregator's last part of the beacon came: their channels are two.
+    early: Vec<Vec<u8>>,
 }
 
 impl Greeting {
     pub(super) const fn new(ballot: Ballot, part: Zeroizing<[u8; 32]>) -> Self {
-        Self { ballot, part, commitments: None, revealed: BTreeMap::new() }
+        Self { ballot, part, commitments: None, revealed: BTreeMap::new(), early: Vec::new() }
     }
 
     fn commitment(&self) -> [u8; 32] {
@@ -37,6 +39,15 @@ impl Greeting {
 
     pub(super) const fn state(&self) -> StateName {
         if self.commitments.is_none() { StateName::Greeting } else { StateName::Revealing }
+    }
+
+    /// Keeps a frame of the dealer until the beacon is known.
+    pub(super) fn keep_early(&mut self, bytes: &[u8], kind: FrameKind, most: usize) -> Result<(), Fault> {
+        if self.early.len() >= most {
+            return Err(Fault::WrongState { kind, state: self.state().to_string() });
+        }
+        self.early.push(bytes.to_vec());
+        Ok(())
     }
 
     /// Checks the list of greetings: own entry unchanged, keys of the roster.
@@ -97,7 +108,12 @@ impl Client {
         let beacon = Beacon::from_reveals(greeting.revealed.values());
         let users: Vec<u16> = commitments.keys().copied().collect();
         let State::Greeting(greeting) = std::mem::replace(&mut self.state, State::Idle) else { return Ok(Vec::new()) };
-        self.state = State::Planning(Box::new(Planning::new(greeting.ballot, users, Some(beacon))));
-        Ok(vec![self.set_timer()])
+        let Greeting { ballot, early, .. } = *greeting;
+        self.state = State::Planning(Box::new(Planning::new(ballot, users, Some(beacon))));
+        let mut actions = vec![self.set_timer()];
+        for bytes in early {
+            actions.extend(self.take_frame(Party::Dealer, &bytes)?);
+        }
+        Ok(actions)
     }
 }
