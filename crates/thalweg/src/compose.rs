@@ -6,6 +6,7 @@
 mod config;
 mod dataset;
 pub mod features;
+mod federated;
 mod job;
 pub mod phase;
 mod training;
@@ -16,5 +17,6 @@ pub use config::{
     TrainingLoop,
 };
 pub use dataset::{Input, TrainAndTest, load_data};
+pub use federated::{Split, VoteConfig, VoteProgress, VoteSummary};
 pub use job::{Job, KEY_FILE, Summary, resume_key};
 pub use training::Training;

@@ -225,6 +225,59 @@ fn frames_are_decoded_without_their_secrets() {
 }
 
 #[test]
+fn users_train_a_network_by_votes_and_it_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |options: &str| {
+        let output = run(folder.path(), &format!("vote train --users 9 --batch 16 --json {options}"));
+        assert!(output.status.success(), "{options}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let flat = train("--rounds 200");
+    assert_eq!((flat["run"].as_str(), &flat["matches_plain"]), (Some("vote-1"), &true.into()));
+    // Guessing has 10 %.
+    assert!(flat["test_accuracy"].as_f64().unwrap() > 0.8, "{flat}");
+    let names = ["open_up", "final_up", "open_down", "vote_down", "correction_down", "header_bytes", "frames"];
+    assert!(names.iter().all(|name| flat["ledger"][name].as_u64().unwrap() > 0), "{flat}");
+    for options in ["--mode beaver --group 3", "--mode sealed --group 3 --split by-class", "--tie coin --seed 2"] {
+        let report = train(&format!("--rounds 20 {options}"));
+        assert!(report["matches_plain"] == true && report["steps"] == 20, "{options}: {report}");
+    }
+    let text = String::from_utf8(run(folder.path(), "runs list").stdout).unwrap();
+    assert!(text.contains("vote oneround") && text.contains("vote sealed"), "{text}");
+    let page = std::fs::read_to_string(folder.path().join("runs/vote-1/report.html")).unwrap();
+    assert!(page.contains("Ties in the vote"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_vote_run_resumes_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let call = "vote train --users 7 --group 3 --rounds 150 --seed 3 --json";
+    let whole = run(folder, &format!("{call} --out runs/whole"));
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
+    command.current_dir(folder).args(format!("{call} --out runs/killed").split_whitespace()).env_remove("THALWEG_RUNS");
+    let mut killed = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let events = folder.join("runs/killed/events.jsonl");
+    let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while lines(&events) < 6 && std::time::Instant::now() < patience && killed.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(killed.try_wait().unwrap().is_none(), "it ended before it could be killed");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let resumed = run(folder, "runs resume killed --json");
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let read = |name: &str| std::fs::read(folder.join("runs").join(name)).unwrap();
+    assert!(read("whole/events.jsonl") == read("killed/events.jsonl"));
+    let document = |output: Output| serde_json::from_slice::<Value>(&output.stdout).unwrap();
+    let (whole, resumed) = (document(whole), document(resumed));
+    assert_eq!([&whole["ledger"], &whole["test_loss"]], [&resumed["ledger"], &resumed["test_loss"]]);
+}
+
+#[test]
 fn the_bench_times_every_mode_that_fits() {
     let report = json("bench --users 9 --dim 200 --repeats 2");
     let modes = report["modes"].as_array().unwrap();
@@ -272,5 +325,13 @@ fn bad_input_is_refused_with_what_would_be_right() {
     refused("leak --seed 1", &["--seed"]);
     refused("check-vectors no-such-folder", &["no-such-folder"]);
     refused("inspect no-such-file", &["no-such-file"]);
+    refused("train --users 1", &["1", "at least 2"]);
+    refused("train --users 300 --group 3", &["vote.users = 300"]);
+    refused("train --rounds 0", &["vote.rounds"]);
+    refused("train --batch 0", &["training.batch"]);
+    refused("train --batch 1000", &["training.batch = 1000", "a user holds"]);
+    refused("train --mode sealed", &["sealed", "group"]);
+    refused("train --data nothing", &["nothing"]);
+    refused("train --rate -1", &["training.rate"]);
     refused("bench --repeats 0", &["--repeats"]);
 }

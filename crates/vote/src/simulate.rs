@@ -216,6 +216,13 @@ impl Simulation {
         self.round
     }
 
+    /// The round that comes next, of those to come: a session that goes on elsewhere never uses a round twice.
+    pub const fn skip_to(&mut self, round: u32) {
+        if round > self.round {
+            self.round = round;
+        }
+    }
+
     /// Whether later reports carry all frames.
     pub const fn keep_frames(&mut self, keep: Switch) {
         self.config.keep_frames = keep;

@@ -14,6 +14,7 @@ mod network;
 mod plan;
 mod polynomial;
 mod simulate;
+mod train;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ pub(crate) enum Vote {
     Polynomial(polynomial::Polynomial),
     /// Let simulated users vote over real messages, and compare with the plain vote
     Simulate(simulate::Simulate),
+    /// Train a network by secure votes of users who hold the data, and record the run
+    Train(Box<train::Train>),
     /// Make the folders of all parties of a session: what is agreed, certificates, secrets
     Keys(keys::Keys),
     /// Run the aggregator of a vote over a network: it adds what users send, and publishes results
@@ -65,6 +68,7 @@ impl Vote {
             Self::Plan(plan) => plan.run(common, console),
             Self::Polynomial(polynomial) => polynomial.run(console),
             Self::Simulate(simulate) => simulate.run(common, console),
+            Self::Train(train) => train.run(common, console),
             Self::Keys(keys) => keys.run(common, console),
             Self::Aggregator(aggregator) => aggregator.run(common, console),
             Self::Dealer(dealer) => dealer.run(console),
@@ -80,7 +84,7 @@ impl Vote {
     pub(crate) const fn heeds(&self) -> &'static [Heeded] {
         match self {
             Self::Plan(_) | Self::Keys(_) | Self::Aggregator(_) => &[Heeded::Out],
-            Self::Client(_) => &[Heeded::Out, Heeded::Seed],
+            Self::Client(_) | Self::Train(_) => &[Heeded::Out, Heeded::Seed],
             Self::Simulate(_) => &[Heeded::Seed],
             _ => &[],
         }

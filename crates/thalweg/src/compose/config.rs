@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use thalweg_descent::{Error, Result, Schedule};
 use thalweg_nn::Augmentation;
 
+use crate::compose::VoteConfig;
+
 /// The mechanism's name for training without a guarantee.
 pub const PLAIN: &str = "none";
 
@@ -16,6 +18,9 @@ pub enum Command {
     #[default]
     #[serde(rename = "private train")]
     PrivateTrain,
+    /// `thalweg vote train`.
+    #[serde(rename = "vote train")]
+    VoteTrain,
 }
 
 /// A training run: data, network, loop, privacy, what is recorded, and the machine.
@@ -32,6 +37,9 @@ pub struct TrainingConfig {
     pub training: TrainingLoop,
     /// The guarantee.
     pub privacy: PrivacyConfig,
+    /// The vote of users who hold the data, where there is one; the steps are then its rounds, and a batch is a user's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vote: Option<VoteConfig>,
     /// What is recorded, and how often.
     pub record: RecordConfig,
     /// Where it runs.
@@ -385,6 +393,9 @@ impl TrainingConfig {
         if !(training.rate > 0.0 && training.rate.is_finite()) {
             return Err(Error::input(format!("training.rate = {}; it must be a number above 0", training.rate)));
         }
+        if let Some(vote) = &self.vote {
+            self.validate_vote(vote)?;
+        }
         if let Some(privacy) = self.guarantee() {
             privacy.validate()?;
             if training.sampling == Sampling::Shuffled {
@@ -393,6 +404,27 @@ impl TrainingConfig {
                      or train without privacy (--mechanism none)",
                 ));
             }
+        }
+        Ok(())
+    }
+}
+
+impl TrainingConfig {
+    /// Checks that nothing is asked for that a vote has no use for.
+    fn validate_vote(&self, vote: &VoteConfig) -> Result<()> {
+        if vote.rounds == 0 {
+            return Err(Error::input("vote.rounds = 0; it must be at least 1"));
+        }
+        if self.guarantee().is_some() {
+            return Err(Error::input(
+                "privacy.mechanism: a vote has no accountant, so there is no guarantee to give; choose \"none\"",
+            ));
+        }
+        if self.training.optimiser != Optimiser::Sgd {
+            return Err(Error::input("training.optimiser: a vote moves all parameters by the rate; choose \"sgd\""));
+        }
+        if self.training.micro_batch.is_some() {
+            return Err(Error::input("training.micro_batch: a user's batch is one shard of a vote; leave it out"));
         }
         Ok(())
     }

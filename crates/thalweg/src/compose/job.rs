@@ -7,7 +7,7 @@ use thalweg_descent::store::{Controls, Outcome, Run, Status, read_events};
 use thalweg_descent::{Error, Result};
 use thalweg_private::{NoiseKey, PrivacyPlan};
 
-use crate::compose::{Training, TrainingConfig};
+use crate::compose::{Training, TrainingConfig, VoteProgress, VoteSummary};
 
 /// The noise key of a private run, in its folder until the run is finished.
 pub const KEY_FILE: &str = "secret.key";
@@ -41,6 +41,9 @@ pub struct Summary {
     pub delta: Option<f64>,
     /// The noise multiplier for the whole run.
     pub noise_multiplier: Option<f64>,
+    /// What came of the votes, where users vote.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub vote: Option<VoteSummary>,
     /// On the clock, since begun or last resumed.
     pub seconds: f64,
     /// All of the guarantee; `None` for plain training.
@@ -101,6 +104,7 @@ impl Job {
             epsilon: plan.as_ref().map(|plan| plan.epsilon),
             delta: plan.as_ref().map(|plan| plan.delta),
             noise_multiplier: plan.as_ref().map(|plan| plan.noise_multiplier),
+            vote: training.vote.as_ref().map(VoteProgress::summary),
             seconds: begun.elapsed().as_secs_f64(),
             privacy: plan,
             private: self.is_private(),
@@ -125,6 +129,7 @@ impl Job {
             epsilon: plan.as_ref().map(|plan| plan.epsilon),
             delta: plan.as_ref().map(|plan| plan.delta),
             noise_multiplier: plan.as_ref().map(|plan| plan.noise_multiplier),
+            vote: None,
             seconds: 0.0,
             privacy: plan,
             private: self.is_private(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thalweg_descent::step::{AdamW, Sgd, Step};
 use thalweg_descent::{
-    Batch, Batches, Choose, Descent, Error, Every, Guard, Mean, Observe, Pieces, Rates, Reduction, Result, Seed,
+    Batch, Batches, Choose, Descent, Differentiate, Error, Every, Guard, Mean, Observe, Pieces, Rates, Reduction, Result, Seed,
 };
 use thalweg_nn::{
     Accuracy, Augmentation, Average, BagConfig, Classification, Device, Evaluation, Head, MovingAverage, Network, NetworkConfig,
@@ -15,7 +15,10 @@ use thalweg_nn::{
 use thalweg_private::{NoiseKey, PrivacyPlan, Ratios, Workload};
 use thalweg_probes::{Balance, Loss, Norms};
 
-use crate::compose::{Input, NetworkChoice, Optimiser, PrivacyConfig, Sampling, TrainAndTest, TrainingConfig, load_data};
+use crate::compose::federated::Federated;
+use crate::compose::{
+    Input, NetworkChoice, Optimiser, PrivacyConfig, Sampling, TrainAndTest, TrainingConfig, VoteProgress, load_data,
+};
 
 /// A descent on a network, with what is needed to look at it.
 pub struct Training {
@@ -23,6 +26,8 @@ pub struct Training {
     pub descent: Descent<Batch, f32>,
     /// The plan behind the guarantee; `None` for plain training.
     pub privacy: Option<PrivacyPlan>,
+    /// What came of the votes so far; `None` where nobody votes.
+    pub vote: Option<VoteProgress>,
     /// Name, version, sizes and content hash of the data.
     pub data: String,
     /// The moving average of the parameters, where one is kept.
@@ -44,8 +49,7 @@ impl Training {
         let network = Arc::new(network(&config.network, &data)?.build()?);
         let steps = steps(config, data.train.len())?;
         let rates = Rates::new(config.training.rate, config.training.schedule.clone(), steps)?;
-        let batches = batches(config, data.train.len(), steps, key)?;
-        let (guard, privacy) = guard(config, &batches, steps, key)?;
+        let seams = seams(config, &network, &data, device, steps, key)?;
         let seed = Seed(config.training.seed);
         let start = network.init(&mut seed.stream("initial weights").at(0));
         let mut observe = observers(config, &network, &start, &data, device)?;
@@ -60,15 +64,24 @@ impl Training {
             None => None,
         };
         let pieces = Pieces {
-            choose: Box::new(batches),
-            differentiate: Box::new(objective(config, &network, &data, device)?),
+            choose: seams.choose,
+            differentiate: seams.differentiate,
             reduction: Reduction::on_threads(NonZeroUsize::new(config.machine.threads).unwrap_or(NonZeroUsize::MIN)),
-            guard,
+            guard: seams.guard,
             step: step(config)?,
             observe,
         };
         let descent = Descent::new(start, network.layout().clone(), rates, pieces)?;
-        Ok(Self { descent, privacy, data: data.description, average, network, test: data.test, device })
+        Ok(Self {
+            descent,
+            privacy: seams.privacy,
+            vote: seams.vote,
+            data: data.description,
+            average,
+            network,
+            test: data.test,
+            device,
+        })
     }
 
     /// Loss and accuracy on the test examples at the present parameters.
@@ -160,6 +173,13 @@ const MOST_PARAMETERS: f64 = 1e9;
 
 /// Whole batches only, so that the noise is calibrated for exactly the steps that are taken.
 fn steps(config: &TrainingConfig, examples: usize) -> Result<u64> {
+    if let Some(vote) = &config.vote {
+        return if vote.rounds <= MOST_STEPS {
+            Ok(vote.rounds)
+        } else {
+            Err(Error::input(format!("vote.rounds = {}; a run takes at most {MOST_STEPS} steps", vote.rounds)))
+        };
+    }
     let batch = config.training.batch;
     if !(1..=examples).contains(&batch) {
         return Err(Error::input(format!(
@@ -176,6 +196,40 @@ fn steps(config: &TrainingConfig, examples: usize) -> Result<u64> {
             MOST_STEPS / per_epoch
         ))),
     }
+}
+
+/// The seams that privacy and votes change.
+struct Seams {
+    choose: Box<dyn Choose<Batch, f32>>,
+    differentiate: Box<dyn Differentiate<Batch, f32>>,
+    guard: Box<dyn Guard<f32>>,
+    privacy: Option<PrivacyPlan>,
+    vote: Option<VoteProgress>,
+}
+
+fn seams(
+    config: &TrainingConfig,
+    network: &Arc<Network>,
+    data: &TrainAndTest,
+    device: Device,
+    steps: u64,
+    key: &NoiseKey,
+) -> Result<Seams> {
+    let objective = objective(config, network, data, device)?;
+    if let Some(vote) = &config.vote {
+        let (training, parameters) = (&config.training, network.layout().len());
+        let votes = Federated::new(vote, training.batch, data.train.labels(), objective, parameters, training.seed)?;
+        return Ok(Seams {
+            choose: Box::new(votes.choose),
+            differentiate: Box::new(votes.differentiate),
+            guard: Box::new(votes.guard),
+            privacy: None,
+            vote: Some(votes.progress),
+        });
+    }
+    let batches = batches(config, data.train.len(), steps, key)?;
+    let (guard, privacy) = guard(config, &batches, steps, key)?;
+    Ok(Seams { choose: Box::new(batches), differentiate: Box::new(objective), guard, privacy, vote: None })
 }
 
 fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey) -> Result<Batches> {
@@ -288,7 +342,7 @@ fn balanced_layer(config: &TrainingConfig) -> Option<&'static str> {
     let NetworkChoice::Mlp { hidden } = &config.network else { return None };
     let training = &config.training;
     let plain_steps = training.optimiser == Optimiser::Sgd && training.momentum == 0.0 && training.weight_decay == 0.0;
-    if config.guarantee().is_some() || !plain_steps || hidden.is_empty() {
+    if config.guarantee().is_some() || config.vote.is_some() || !plain_steps || hidden.is_empty() {
         return None;
     }
     Some(if hidden.len() == 1 { "output.weight" } else { "hidden.1.weight" })

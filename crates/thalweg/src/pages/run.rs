@@ -13,10 +13,11 @@ use crate::pages::series::over_steps;
 use crate::pages::{drawing, write};
 
 /// What is drawn where a run recorded it: title, axis, quantity.
-const CHARTS: [(&str, &str, &str); 6] = [
+const CHARTS: [(&str, &str, &str); 7] = [
     ("Test accuracy", "test accuracy", "test.accuracy"),
     ("Test accuracy of the averaged parameters", "test accuracy", "ema.accuracy"),
     ("Test loss", "cross-entropy, nats", "test.loss"),
+    ("Ties in the vote", "share of coordinates", "vote.ties"),
     ("Training loss", "cross-entropy on the batch, nats", "train.loss"),
     ("Distance from zero", "norm of the parameters", "norm.parameters"),
     ("Size of the update", "norm of the released update", "norm.update"),

@@ -9,6 +9,7 @@ use thalweg::descent::store::{Controls, Run};
 use thalweg::descent::{Record, Result, Schedule};
 use thalweg::nn::Mirror;
 use thalweg::pages;
+use thalweg::report::format::bytes;
 
 use crate::cli::console::Console;
 use crate::cli::schedule::schedule;
@@ -262,6 +263,10 @@ fn describe(summary: &Summary, run: &Run, report: &std::path::Path) -> String {
     let mut lines = vec![format!("{}  {} after {} steps", summary.run, summary.status, summary.steps)];
     if let Some(accuracy) = summary.test_accuracy {
         lines.push(format!("test accuracy  {:.2} %", 100.0 * accuracy));
+    }
+    if let Some(vote) = &summary.vote {
+        let words = if vote.matches_plain { "every result is the plain vote" } else { "A RESULT IS NOT THE PLAIN VOTE" };
+        lines.push(format!("votes          {words}; a user sent {}", bytes(vote.ledger.wire_up as f64)));
     }
     match &summary.privacy {
         None => lines.push(format!("privacy        none (mechanism {PLAIN})")),
