@@ -19,7 +19,7 @@ pub struct Comparison {
 /// One engine's step, over all rounds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// `thalweg` or `pytorch`.
+    /// `thalweg`, or the peer's name.
     pub engine: String,
     /// The network.
     pub task: String,
@@ -31,6 +31,8 @@ pub struct Row {
     pub peak_mib: Vec<f64>,
     /// Each round's memory before the network was built, in MiB.
     pub start_mib: Vec<f64>,
+    /// What came out in each round, where both sides must agree.
+    pub values: Vec<f64>,
 }
 
 /// The median over rounds, and how far the rounds spread.
@@ -64,13 +66,14 @@ impl Comparison {
     fn add(&mut self, cost: StepCost) {
         let at = self.position(&cost.engine, &cost.task, &cost.mode).unwrap_or_else(|| {
             let StepCost { engine, task, mode, .. } = cost.clone();
-            self.steps.push(Row { engine, task, mode, cpu_ms: vec![], peak_mib: vec![], start_mib: vec![] });
+            self.steps.push(Row { engine, task, mode, cpu_ms: vec![], peak_mib: vec![], start_mib: vec![], values: vec![] });
             self.steps.len() - 1
         });
         let row = &mut self.steps[at];
         row.cpu_ms.push(median(&cost.cpu_ms));
         row.peak_mib.push(cost.peak_mib);
         row.start_mib.push(cost.start_mib);
+        row.values.extend(cost.value);
     }
 
     fn position(&self, engine: &str, task: &str, mode: &str) -> Option<usize> {
@@ -109,7 +112,9 @@ pub(crate) mod tests {
 
     pub(crate) fn line(engine: &str, task: &str, mode: &str, cpu_ms: &[f64], peak_mib: f64) -> String {
         let (engine, task, mode) = (engine.to_owned(), task.to_owned(), mode.to_owned());
-        Measurement::Step(StepCost { engine, task, mode, cpu_ms: cpu_ms.to_vec(), peak_mib, start_mib: 7.0 }).to_line() + "\n"
+        Measurement::Step(StepCost { engine, task, mode, cpu_ms: cpu_ms.to_vec(), peak_mib, start_mib: 7.0, value: None })
+            .to_line()
+            + "\n"
     }
 
     #[test]

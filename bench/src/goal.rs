@@ -50,7 +50,8 @@ impl Goal {
 /// All goals whose sides were both measured.
 pub fn goals(comparison: &Comparison) -> Vec<Goal> {
     let private = ["mlp", "cnn3"].into_iter().filter_map(|task| private_goals(comparison, task)).flatten();
-    private.chain(plain_goal(comparison)).chain(loop_goals(comparison)).chain(event_log_goals(&comparison.event_log)).collect()
+    let steps = private.chain(plain_goal(comparison)).chain(loop_goals(comparison));
+    steps.chain(mathematics_goals(comparison)).chain(event_log_goals(&comparison.event_log)).collect()
 }
 
 /// CPU time against the peer's faster mode, memory against its leaner one.
@@ -97,6 +98,40 @@ fn loop_goals(comparison: &Comparison) -> Vec<Goal> {
     .collect()
 }
 
+/// Account, optimised strategy and noise of private training: the time, and what came out.
+fn mathematics_goals(comparison: &Comparison) -> Vec<Goal> {
+    let time = |task: &str, peer: &str, bound: f64| {
+        let (ours, theirs) = (comparison.row("thalweg", task, "alone")?, comparison.row(peer, task, "alone")?);
+        let ratio = Spread::of_ratios(&ours.cpu_ms, &theirs.cpu_ms);
+        Some(Goal::new(format!("{task}: CPU time, ratio to {peer}"), Bound::AtMost(bound), ratio))
+    };
+    let value = |task: &str, peer: &str, what: &str, bound: f64| {
+        let (ours, theirs) = (comparison.row("thalweg", task, "alone")?, comparison.row(peer, task, "alone")?);
+        let ratio = Spread::of_ratios(&ours.values, &theirs.values);
+        Some(Goal::new(format!("{task}: {what}, ratio to {peer}"), Bound::AtMost(bound), ratio))
+    };
+    let limit = || {
+        let [noise, gaussian, ring] = ["alone", "gaussian", "ring"].map(|mode| comparison.row("thalweg", "noise", mode));
+        let (noise, gaussian, ring) = (noise?, gaussian?, ring?);
+        let larger: Vec<f64> = gaussian.cpu_ms.iter().zip(&ring.cpu_ms).map(|(a, b)| a.max(*b)).collect();
+        let ratio = Spread::of_ratios(&noise.cpu_ms, &larger);
+        Some(Goal::new("noise: CPU time, ratio to the larger limit of this machine", Bound::AtMost(2.0), ratio))
+    };
+    [
+        time("account", "dp-accounting", 0.1),
+        value("account", "dp-accounting", "epsilon", 1.005),
+        time("account-4", "dp-accounting", 0.1),
+        value("account-4", "dp-accounting", "epsilon", 1.005),
+        time("optimise", "jax-privacy", 0.2),
+        value("optimise", "jax-privacy", "error", 1.0),
+        time("noise", "jax-privacy", 0.5),
+        limit(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 fn event_log_goals(rounds: &[EventLogSpeed]) -> Vec<Goal> {
     let Some(first) = rounds.first() else { return Vec::new() };
     let spread = |value: &dyn Fn(&EventLogSpeed) -> f64| Spread::of(&rounds.iter().map(value).collect::<Vec<_>>());
@@ -122,6 +157,16 @@ mod tests {
         let [time, memory] = &goals[..] else { panic!("{goals:?}") };
         assert!(time.name.contains("ghost") && time.measured.median == 1.25 && !time.met, "{time:?}");
         assert!(memory.name.contains("hooks") && memory.measured.median == 0.18 && memory.met, "{memory:?}");
+    }
+
+    #[test]
+    fn noise_is_judged_by_the_larger_limit() {
+        let lines = line("thalweg", "noise", "alone", &[300.0], 9.0)
+            + &line("thalweg", "noise", "gaussian", &[100.0], 9.0)
+            + &line("thalweg", "noise", "ring", &[200.0], 9.0);
+        let goals = goals(&Comparison::from_lines(&lines).unwrap());
+        let [limit] = &goals[..] else { panic!("{goals:?}") };
+        assert!(limit.measured.median == 1.5 && limit.met, "{limit:?}");
     }
 
     #[test]

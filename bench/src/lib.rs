@@ -11,8 +11,8 @@
 //! | [`goal`] | what is to be reached, and whether it is |
 //! | [`page`] | tables for people |
 //!
-//! The programs are `private_step`, `loop_cost` and `event_log`, which measure, and `summarise`, which compares. The other side
-//! is `peers/opacus_step.py`.
+//! The programs are `private_step`, `private_math`, `loop_cost` and `event_log`, which measure, and `summarise`, which compares. The
+//! other side is `peers/opacus_step.py` and `peers/private_math.py`.
 
 #![forbid(unsafe_code)]
 

@@ -32,14 +32,14 @@ pub struct Setting {
     pub rounds: u32,
 }
 
-/// One process that took training steps.
+/// One process that took training steps, or did another task again and again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepCost {
-    /// `thalweg` or `pytorch`.
+    /// `thalweg`, or the peer's name.
     pub engine: String,
-    /// The network: `mlp`, `cnn3` or `cnn`.
+    /// The network: `mlp`, `cnn3` or `cnn`; or a task of private training: `account`, `optimise`, `noise`.
     pub task: String,
-    /// What a step does: `plain`, `adamw`, `private`, `hooks`, `ghost`, or a part of it, `loop`.
+    /// What a step does: `plain`, `adamw`, `private`, `hooks`, `ghost`, or a part of it, `loop`; `alone` where there is one way.
     pub mode: String,
     /// CPU milliseconds of the process for each step.
     pub cpu_ms: Vec<f64>,
@@ -47,6 +47,9 @@ pub struct StepCost {
     pub peak_mib: f64,
     /// What it held before the network was built: on the peer's side, its libraries.
     pub start_mib: f64,
+    /// What came out, where both sides must agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
 }
 
 /// The speed of the event log.

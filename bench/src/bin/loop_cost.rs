@@ -44,6 +44,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             cpu_ms,
             peak_mib: peak_mib(),
             start_mib,
+            value: None,
         };
         println!("{}", Measurement::Step(cost).to_line());
     };
