@@ -224,6 +224,37 @@ fn amplified_trainings_are_calibrated_by_their_accountant_and_resume() {
 }
 
 #[test]
+fn a_planned_strategy_trains_the_run_it_was_made_for_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    // 1437 digits, 14 whole batches of 100 an epoch.
+    json(
+        folder.path(),
+        "private plan --examples 1437 --batch 100 --epochs 2 --schedule linear:0.2 --bands 3 --only bandinvmf --save s.json --json",
+    );
+    let train = "private train --epochs 2 --batch 100 --schedule linear:0.2 --widths 8 --insecure-seed 1 --json";
+    let planned = json(folder.path(), &format!("{train} --strategy s.json"));
+    let built = json(folder.path(), &format!("{train} --mechanism bandinvmf --bands 3"));
+    assert_eq!((&planned["test_accuracy"], &planned["noise_multiplier"]), (&built["test_accuracy"], &built["noise_multiplier"]));
+    for (change, part) in [("--schedule linear:0.3", "rate ratio"), ("--epochs 3", "28 steps"), ("--momentum 0.5", "momentum")] {
+        let flag = change.split(' ').next().unwrap();
+        let mut call: Vec<String> = "--epochs 2 --batch 100 --schedule linear:0.2"
+            .split(" --")
+            .map(|part| part.trim_start_matches("--").to_owned())
+            .collect();
+        call.retain(|part| !part.starts_with(&flag[2..]));
+        let output = run(folder.path(), &format!("private train --{} {change} --strategy s.json", call.join(" --")));
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && message.contains(part), "{change}: {message}");
+    }
+    for rule in ["per-block:1", "automatic:0.01", "global:2"] {
+        let found = json(folder.path(), &format!("{train} --mechanism bisr --bands 3 --clipping {rule}"));
+        assert!(found["test_accuracy"].as_f64().unwrap() > 0.05, "{rule}");
+    }
+    refused("private train --clipping adaptive:1", &["adaptive", "flat"]);
+    refused("private train --clipping soft:1", &["privacy.clipping", "soft:1", "per-block"]);
+}
+
+#[test]
 fn accounts_of_strategies_refuse_what_the_sampling_does_not_cover() {
     let folder = tempfile::tempdir().unwrap();
     let cyclic = "private account --sampling cyclic --rate 0.01 --groups 16 --steps 1000 --delta 1e-5 --noise 1 --json";

@@ -1,10 +1,11 @@
 //! The configuration of a training run, complete after defaults: `config.toml`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thalweg_descent::{Error, Result, Schedule};
 use thalweg_nn::Augmentation;
+use thalweg_private::Objective;
 
 use crate::compose::VoteConfig;
 
@@ -292,8 +293,16 @@ pub struct PrivacyConfig {
     /// The bandwidth, for the mechanisms that have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bands: Option<usize>,
+    /// What tuned and optimised mechanisms minimise: `mean` or `max`.
+    pub objective: Objective,
+    /// A strategy that `thalweg private plan --save` wrote, in place of the mechanism; it must be made for this very run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<PathBuf>,
     /// The largest norm of one example's gradient.
     pub clip: f64,
+    /// Another rule in its place: `per-block:NORM`, `automatic:GAMMA` or `global:NORM`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clipping: Option<String>,
     /// Makes the noise repeatable; the run is then not private.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insecure_seed: Option<u64>,
@@ -301,7 +310,17 @@ pub struct PrivacyConfig {
 
 impl Default for PrivacyConfig {
     fn default() -> Self {
-        Self { epsilon: 8.0, delta: 1e-5, mechanism: "lr-root".to_owned(), bands: None, clip: 1.0, insecure_seed: None }
+        Self {
+            epsilon: 8.0,
+            delta: 1e-5,
+            mechanism: "lr-root".to_owned(),
+            bands: None,
+            objective: Objective::Mean,
+            strategy: None,
+            clip: 1.0,
+            clipping: None,
+            insecure_seed: None,
+        }
     }
 }
 

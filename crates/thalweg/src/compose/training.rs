@@ -12,7 +12,8 @@ use thalweg_nn::{
     Accuracy, Augmentation, Average, BagConfig, Classification, Device, Evaluation, Head, MovingAverage, Network, NetworkConfig,
     ResNetConfig, Samples, TransformerConfig, Views, evaluate, weights,
 };
-use thalweg_private::{NoiseKey, PrivacyPlan, Ratios, Workload};
+use thalweg_private::strategy::StrategyFile;
+use thalweg_private::{Clip, NoiseKey, PrivacyPlan, Ratios, Workload};
 use thalweg_probes::{Balance, Loss, Norms};
 
 use crate::compose::federated::Federated;
@@ -291,11 +292,19 @@ fn plan(config: &TrainingConfig, privacy: &PrivacyConfig, batches: &Batches, ste
         .with_momentum(training.momentum)?
         .with_decay(training.rate * training.weight_decay)?;
     let participation = Choose::<Batch, f32>::participation(batches);
-    Ok(PrivacyPlan::new(privacy.epsilon, privacy.delta, privacy.mechanism.parse()?, workload, participation)
+    let mut plan = PrivacyPlan::new(privacy.epsilon, privacy.delta, privacy.mechanism.parse()?, workload, participation)
         .with_bands(privacy.bands)
+        .with_objective(privacy.objective)
         .with_clip(privacy.clip)
-        .with_expected_batch(training.batch as f64)
-        .build()?)
+        .with_expected_batch(training.batch as f64);
+    if let Some(rule) = &privacy.clipping {
+        let in_field = |error| Error::input(format!("privacy.clipping = {rule:?}: {error}"));
+        plan = plan.with_clipping(rule.parse::<Clip>().map_err(in_field)?);
+    }
+    if let Some(path) = &privacy.strategy {
+        plan = plan.with_strategy_file(StrategyFile::load(path)?);
+    }
+    Ok(plan.build()?)
 }
 
 fn objective(config: &TrainingConfig, network: &Arc<Network>, data: &TrainAndTest, device: Device) -> Result<Classification> {

@@ -9,6 +9,7 @@ use thalweg::descent::store::{Controls, Run};
 use thalweg::descent::{Record, Result, Schedule};
 use thalweg::nn::Mirror;
 use thalweg::pages;
+use thalweg::private::Objective;
 use thalweg::report::format::bytes;
 
 use crate::cli::console::Console;
@@ -35,6 +36,15 @@ pub(crate) struct Train {
     /// The bandwidth, for the mechanisms that have one
     #[arg(long, value_name = "P", help_heading = "Privacy")]
     bands: Option<usize>,
+    /// What tuned and optimised mechanisms minimise: mean or max [default: mean]
+    #[arg(long, value_name = "ERROR", help_heading = "Privacy")]
+    objective: Option<Objective>,
+    /// A strategy that `private plan --save` wrote for this very run, in place of a mechanism
+    #[arg(long, value_name = "FILE", help_heading = "Privacy", conflicts_with_all = ["mechanism", "bands", "objective"])]
+    strategy: Option<PathBuf>,
+    /// Another rule than --clip: per-block:NORM, automatic:GAMMA or global:NORM
+    #[arg(long, value_name = "RULE", help_heading = "Privacy", conflicts_with = "clip")]
+    clipping: Option<String>,
     /// The largest norm of one example's gradient [default: 1]
     #[arg(long, value_name = "NORM", help_heading = "Privacy", allow_negative_numbers = true)]
     clip: Option<f64>,
@@ -174,6 +184,11 @@ impl Train {
         replace(&mut privacy.clip, self.clip);
         replace(&mut privacy.mechanism, self.mechanism);
         privacy.bands = self.bands.or(privacy.bands);
+        replace(&mut privacy.objective, self.objective);
+        privacy.clipping = self.clipping.or(privacy.clipping.take());
+        // A run may be resumed from another folder.
+        let strategy = self.strategy.map(|path| std::path::absolute(&path).unwrap_or(path));
+        privacy.strategy = strategy.or(privacy.strategy.take());
         privacy.insecure_seed = self.insecure_seed.or(privacy.insecure_seed);
         replace(&mut config.data.name, self.data);
         config.data.limit = self.limit.or(config.data.limit);
