@@ -33,7 +33,7 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  thalweg tour                                    every method, small, with one report
+  thalweg tour                                    private training, small, with one report
   thalweg private train --epsilon 4 --epochs 20   train on the embedded digits, privately
   thalweg vote simulate                           let 24 users vote in secret, in one process
   thalweg runs list                               what was run, and how it ended
@@ -80,7 +80,7 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a small version of every method on embedded real data, and draw one report
+    /// Train with and without privacy, small, on embedded real data, and draw one report
     Tour(tour::Tour),
     /// Train under (epsilon, delta) with noise that suits the learning-rate schedule
     #[command(subcommand)]

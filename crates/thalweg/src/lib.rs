@@ -14,7 +14,7 @@
 //! | [`report`] | plots and pages |
 //!
 //! What joins them is here: [`compose`] makes a descent of a configuration, [`study`] puts published claims to the test, [`tour`]
-//! shows every method small, and [`pages`] draws what came of it. The binary `thalweg` is thin over this library.
+//! shows private training small, and [`pages`] draws what came of it. The binary `thalweg` is thin over this library.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The tour: a small version of every method that exists, on embedded real data.
+//! The tour: training with and without privacy, small, on embedded real data.
 
 use std::path::Path;
 

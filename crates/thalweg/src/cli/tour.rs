@@ -13,7 +13,7 @@ use thalweg::tour;
 use crate::cli::console::Console;
 use crate::cli::{Common, study};
 
-/// Run a small version of every method on embedded real data, and draw one report
+/// Train with and without privacy, small, on embedded real data, and draw one report
 #[derive(Args)]
 #[command(after_help = "Examples:
   thalweg tour
