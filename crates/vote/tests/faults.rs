@@ -201,6 +201,39 @@ fn a_session_goes_on_after_a_round_that_failed() {
     assert!(matches!(second.outcome.unwrap().tally, Tally::Vote(_)));
 }
 
+/// An aggregator that tells one user another sum: whoever confirms finds it, and no share of a result leaves. Without confirmation
+/// they leave, or the test shows nothing.
+#[test]
+fn a_sum_that_one_user_alone_was_told_is_found_by_confirmation() {
+    let mut found = 0;
+    let mut left_without = 0;
+    for bit in 0..16 {
+        for confirm in [Switch::On, Switch::Off] {
+            let mut settings = Settings::new(COORDINATES as u32);
+            settings.options.confirm = confirm;
+            let votes = votes(5, 3);
+            let mut undisturbed = session(&settings, 5, BeaconRule::Given, 1);
+            undisturbed.keep_frames(Switch::On);
+            let frames = undisturbed.round(&votes).unwrap().frames;
+            let is_it = |frame: &SentFrame| frame.to == Party::User(2) && frame.bytes[4] == FrameKind::OpenSum.code();
+            let sum = frames.iter().position(is_it).unwrap();
+            let mut config = SimulationConfig::new(settings, 5);
+            (config.insecure_seed, config.restart) = (Some(1), Switch::Off);
+            let mut session = Simulation::new(config).unwrap();
+            let faults = Faults::mishaps([(sum, Mishap::Flip(8 * HEADER_LENGTH + bit))]);
+            let report = session.round_with(&votes, faults).unwrap();
+            match confirm {
+                Switch::On => {
+                    assert!(report.outcome.is_none() && report.ledger.users.iter().all(|user| user.final_up == 0), "{report:?}");
+                    found += report.faults.iter().filter(|(_, fault)| fault.name() == "ConfirmationMismatch").count();
+                }
+                Switch::Off => left_without += usize::from(report.ledger.users.iter().all(|user| user.final_up > 0)),
+            }
+        }
+    }
+    assert!(found >= 16 && left_without == 16, "{found} {left_without}");
+}
+
 /// With a beacon of all users: 300 schedules.
 #[test]
 fn a_dealer_that_is_quicker_than_the_aggregator_disturbs_nothing() {
