@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use thalweg::descent::store::RunStore;
+use thalweg::descent::store::{Run, RunStore};
 use thalweg::descent::{Error, Result};
 
 use console::Console;
@@ -173,14 +173,16 @@ impl Common {
     fn store(&self) -> RunStore {
         RunStore::at(&self.runs)
     }
-}
 
-/// The store and the name that `--out FOLDER` means for a run.
-fn store_and_name(folder: &std::path::Path) -> Result<(RunStore, String)> {
-    let name = folder.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| Error::input(format!("--out {}: it must end in the name of a folder", folder.display())))?;
-    let root = folder.parent().filter(|root| !root.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    Ok((RunStore::at(root), name.to_owned()))
+    /// A new run in the folder that `--out` names, or one of that kind in the store.
+    fn create_run(&self, kind: &str, config: &str) -> Result<Run> {
+        let Some(folder) = &self.out else { return Ok(self.store().create(kind, config)?) };
+        let name = folder.file_name().and_then(|name| name.to_str());
+        let name =
+            name.ok_or_else(|| Error::input(format!("--out {}: it must end in the name of a folder", folder.display())))?;
+        let root = folder.parent().filter(|root| !root.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+        Ok(RunStore::at(root).create_named(name, config)?)
+    }
 }
 
 fn log_to_stderr(verbose: bool) {

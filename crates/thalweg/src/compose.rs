@@ -19,4 +19,4 @@ pub use config::{
 pub use dataset::{Input, TrainAndTest, load_data};
 pub use federated::{Split, VoteConfig, VoteProgress, VoteSummary};
 pub use job::{Job, KEY_FILE, Summary, resume_key};
-pub use training::Training;
+pub use training::{MOST_STEPS, Training};

@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod course;
 mod plan;
 mod train;
 

@@ -167,7 +167,7 @@ fn check_size(copies: f64, first: usize, widths: &[usize]) -> Result<()> {
 }
 
 /// More steps than this cannot be planned: the error of a mechanism takes the square of them.
-const MOST_STEPS: u64 = 100_000;
+pub const MOST_STEPS: u64 = 100_000;
 
 /// Four gigabytes of parameters, each of which the machine holds a few times.
 const MOST_PARAMETERS: f64 = 1e9;
@@ -302,7 +302,17 @@ fn plan(config: &TrainingConfig, privacy: &PrivacyConfig, batches: &Batches, ste
         plan = plan.with_clipping(rule.parse::<Clip>().map_err(in_field)?);
     }
     if let Some(path) = &privacy.strategy {
-        plan = plan.with_strategy_file(StrategyFile::load(path)?);
+        let file = StrategyFile::load(path)?;
+        // What lists and reports say of the run is the mechanism's name.
+        if file.strategy().name().as_str() != privacy.mechanism {
+            return Err(Error::input(format!(
+                "privacy.mechanism = {:?}, but privacy.strategy = {} holds {}; name that mechanism",
+                privacy.mechanism,
+                path.display(),
+                file.strategy().name()
+            )));
+        }
+        plan = plan.with_strategy_file(file);
     }
     Ok(plan.build()?)
 }

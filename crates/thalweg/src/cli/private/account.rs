@@ -13,6 +13,7 @@ use thalweg::report::format::significant;
 
 use crate::cli::Common;
 use crate::cli::console::Console;
+use crate::cli::private::course::check_steps;
 use crate::cli::schedule::schedule;
 
 /// Which epsilon has this noise, or which noise has this epsilon?
@@ -142,9 +143,7 @@ impl Account {
     fn strategy(&self, steps: u64, sampling: Sampling) -> Result<Option<Strategy>> {
         let Some(given) = &self.strategy else { return Ok(None) };
         if let Ok(name) = given.parse::<Name>() {
-            if !(1..=LONGEST).contains(&steps) {
-                return Err(Error::input(format!("--steps {steps}: a strategy covers 1 to {LONGEST}")));
-            }
+            check_steps(steps)?;
             let schedule = self.schedule.clone().unwrap_or(Schedule::Constant);
             let workload = Workload::new(Ratios::of_schedule(&schedule, steps)?);
             let options = BuildOptions { bands: self.bands, ..BuildOptions::default() };
@@ -208,9 +207,6 @@ impl Account {
         }
     }
 }
-
-/// Above this many steps the exact errors, by which mechanisms are built, take too long.
-const LONGEST: u64 = 100_000;
 
 /// How often an example may take part under a sampling: what an optimised mechanism is optimised for.
 fn pattern(sampling: Sampling, steps: u64) -> Result<Pattern> {

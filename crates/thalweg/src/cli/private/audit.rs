@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 use thalweg::compose::{Training, TrainingConfig};
-use thalweg::descent::{Error, Participation, Result, Schedule};
+use thalweg::descent::{Error, Participation, Result};
 use thalweg::pages;
 use thalweg::private::audit::{AuditReport, Fault, MechanismAudit, Verdict};
-use thalweg::private::{Name, NoiseKey, PrivacyPlan, Ratios, Workload};
+use thalweg::private::{Name, NoiseKey, PrivacyPlan};
 use thalweg::report::format::significant;
 
 use crate::cli::Common;
 use crate::cli::console::Console;
-use crate::cli::schedule::schedule;
+use crate::cli::private::course::Course;
 
 /// Try to break a guarantee: a lower bound on epsilon beside the accountant's upper bound
 #[derive(Args)]
@@ -35,15 +35,8 @@ pub(crate) struct Audit {
     /// Its steps
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// The course of its learning rate
-    #[arg(long, value_name = "SCHEDULE", default_value = "constant", value_parser = schedule)]
-    schedule: Schedule,
-    /// An example takes part at most so often
-    #[arg(long, value_name = "K", default_value_t = 1)]
-    participations: u64,
-    /// ... and its steps are at least so far apart [default: the steps divided by the participations]
-    #[arg(long, value_name = "B")]
-    separation: Option<u64>,
+    #[command(flatten)]
+    course: Course,
     /// The bandwidth, for the mechanisms that have one
     #[arg(long, value_name = "P")]
     bands: Option<usize>,
@@ -108,12 +101,9 @@ impl Audit {
         let (Some(mechanism), Some(steps)) = (self.mechanism, self.steps) else {
             return Err(Error::input("--mechanism NAME with --steps N, or --run ID: say what is to be audited"));
         };
-        if steps == 0 || self.participations == 0 {
-            return Err(Error::input("--steps and --participations must be at least 1"));
-        }
-        let workload = Workload::new(Ratios::of_schedule(&self.schedule, steps)?);
-        let separation = self.separation.unwrap_or_else(|| (steps / self.participations).max(1));
-        let batches = Participation::Separated { separation, at_most: self.participations };
+        let workload = self.course.workload(steps)?;
+        let (separation, at_most) = self.course.participation(steps)?;
+        let batches = Participation::Separated { separation, at_most };
         let plan = PrivacyPlan::new(self.epsilon, self.delta, mechanism, workload, batches).with_bands(self.bands);
         Ok(plan.with_expected_batch(EXAMPLES).build()?)
     }

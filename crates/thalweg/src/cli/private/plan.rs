@@ -5,17 +5,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
-use thalweg::descent::{Error, Result, Schedule};
+use thalweg::descent::{Error, Result};
 use thalweg::pages::{self, PlanPage};
 use thalweg::private::accountant::{self, AccountRequest, Target};
 use thalweg::private::sampler::Sampling;
 use thalweg::private::strategy::StrategyFile;
-use thalweg::private::{CompareOptions, Comparison, Name, Objective, Pattern, Ratios, Workload, compare};
+use thalweg::private::{CompareOptions, Comparison, Name, Objective, Pattern, Workload, compare};
 use thalweg::report::format::significant;
 
 use crate::cli::Common;
 use crate::cli::console::Console;
-use crate::cli::schedule::schedule;
+use crate::cli::private::course::Course;
 
 /// Which noise suits my schedule, epochs, batch and memory?
 #[derive(Args)]
@@ -40,15 +40,8 @@ pub(crate) struct Plan {
     /// The epochs, instead of --steps
     #[arg(long, value_name = "N", requires = "examples")]
     epochs: Option<u64>,
-    /// The course of the learning rate: constant, exponential:B, linear:B, cosine:B, polynomial:B, or file:PATH of rates
-    #[arg(long, value_name = "SCHEDULE", default_value = "constant", value_parser = schedule)]
-    schedule: Schedule,
-    /// An example takes part at most so often
-    #[arg(long, value_name = "K", default_value_t = 1)]
-    participations: u64,
-    /// ... and its steps are at least so far apart [default: the steps divided by the participations]
-    #[arg(long, value_name = "B")]
-    separation: Option<u64>,
+    #[command(flatten)]
+    course: Course,
     /// The bandwidth p; p - 1 vectors of the model's size are the memory that there is [default: scanned]
     #[arg(long, value_name = "P")]
     bands: Option<usize>,
@@ -117,7 +110,7 @@ impl Plan {
         let mut findings = comparison.findings();
         findings.extend(privacy.and_then(|privacy| privacy.finding(&comparison)));
         let saved = self.save(&comparison, &workload, pattern)?;
-        let title = format!("{} steps, rate {}, {pattern}", workload.steps(), self.schedule);
+        let title = format!("{} steps, rate {}, {pattern}", workload.steps(), self.course.schedule);
         let page = PlanPage { title: &title, comparison: &comparison, findings: &findings };
         let report = page.write(common.out.as_deref().unwrap_or(&common.runs.join(self.page_name(&workload))))?;
         let text = [
@@ -141,21 +134,14 @@ impl Plan {
             (None, Some(_), Some(epochs)) => self.steps_of_an_epoch()?.saturating_mul(epochs),
             _ => return Err(Error::input("--steps N, or --examples, --batch and --epochs: say how long the run is")),
         };
-        if !(1..=LONGEST).contains(&steps) {
-            return Err(Error::input(format!("{steps} steps: a plan covers 1 to {LONGEST}")));
-        }
-        let workload = Workload::new(Ratios::of_schedule(&self.schedule, steps)?);
-        Ok(workload.with_momentum(self.momentum)?.with_decay(self.weight_decay)?)
+        Ok(self.course.workload(steps)?.with_momentum(self.momentum)?.with_decay(self.weight_decay)?)
     }
 
     fn pattern(&self) -> Result<Pattern> {
         let in_range = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         let (separation, at_most) = match (self.steps, self.epochs) {
             (None, Some(epochs)) => (self.steps_of_an_epoch()?, epochs),
-            (steps, _) => {
-                let even = steps.unwrap_or(1) / self.participations.max(1);
-                (self.separation.unwrap_or(even.max(1)), self.participations)
-            }
+            (steps, _) => self.course.participation(steps.unwrap_or(1))?,
         };
         Ok(match at_most {
             1 => Pattern::Single,
@@ -210,14 +196,13 @@ impl Plan {
     }
 
     fn page_name(&self, workload: &Workload) -> String {
-        let schedule = self.schedule.to_string();
-        let schedule = if schedule.starts_with("rates:") { "rates".to_owned() } else { schedule.replace(':', "-") };
+        // The schedule in full where that is short; listed rates would make no name of a file.
+        let schedule = self.course.schedule.to_string();
+        let kind = schedule.split(':').next().unwrap_or_default();
+        let schedule = if schedule.len() > 40 { kind.to_owned() } else { schedule.replace(':', "-") };
         format!("plan-{}-{schedule}.html", workload.steps())
     }
 }
-
-/// Above this many steps, as above that of a training, the exact errors take too long.
-const LONGEST: u64 = 100_000;
 
 impl Privacy {
     /// Whether amplification by sampling is worth more than correlation.

@@ -10,11 +10,12 @@ use thalweg::descent::{Record, Result, Schedule};
 use thalweg::nn::Mirror;
 use thalweg::pages;
 use thalweg::private::Objective;
+use thalweg::private::strategy::StrategyFile;
 use thalweg::report::format::bytes;
 
 use crate::cli::console::Console;
 use crate::cli::schedule::schedule;
-use crate::cli::{Common, stop, store_and_name};
+use crate::cli::{Common, stop};
 
 /// A configuration file, and what the command line changes in it. What neither names has its default.
 #[derive(Args)]
@@ -146,13 +147,7 @@ impl Train {
         let job = Job::from_config(&text, "the configuration")?;
         // Everything that can be wrong with the input is found before a folder is made.
         let steps = job.check()?;
-        let run = match &common.out {
-            Some(folder) => {
-                let (store, name) = store_and_name(folder)?;
-                store.create_named(&name, &text)?
-            }
-            None => common.store().create("private", &text)?,
-        };
+        let run = common.create_run("private", &text)?;
         drive(&run, &job, steps, console)
     }
 
@@ -186,9 +181,11 @@ impl Train {
         privacy.bands = self.bands.or(privacy.bands);
         replace(&mut privacy.objective, self.objective);
         privacy.clipping = self.clipping.or(privacy.clipping.take());
-        // A run may be resumed from another folder.
-        let strategy = self.strategy.map(|path| std::path::absolute(&path).unwrap_or(path));
-        privacy.strategy = strategy.or(privacy.strategy.take());
+        if let Some(path) = self.strategy {
+            privacy.mechanism = StrategyFile::load(&path)?.strategy().name().to_string();
+            // A run may be resumed from another folder.
+            privacy.strategy = Some(std::path::absolute(&path).unwrap_or(path));
+        }
         privacy.insecure_seed = self.insecure_seed.or(privacy.insecure_seed);
         replace(&mut config.data.name, self.data);
         config.data.limit = self.limit.or(config.data.limit);

@@ -10,7 +10,7 @@ use thalweg::vote::{Protocol, Tie};
 use super::agreed::{protocols, ties};
 use crate::cli::console::Console;
 use crate::cli::schedule::schedule;
-use crate::cli::{Common, private, store_and_name};
+use crate::cli::{Common, private};
 
 /// Train a network by secure votes of users who hold the data, and record the run
 #[derive(Args)]
@@ -80,13 +80,7 @@ impl Train {
         let job = Job::from_config(&text, "the configuration")?;
         // Everything that can be wrong with the input is found before a folder is made.
         let steps = job.check()?;
-        let run = match &common.out {
-            Some(folder) => {
-                let (store, name) = store_and_name(folder)?;
-                store.create_named(&name, &text)?
-            }
-            None => common.store().create("vote", &text)?,
-        };
+        let run = common.create_run("vote", &text)?;
         private::drive(&run, &job, steps, console)
     }
 
