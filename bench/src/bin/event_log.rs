@@ -4,8 +4,9 @@
 //! RAYON_NUM_THREADS=1 cargo run --release -p thalweg-bench --bin event_log
 //! ```
 //!
-//! Two runs through the run store, with a checkpoint every 100 steps: the `mlp` task's, and the smallest, where the log weighs
-//! most, a 64-64-10 network (`digits`). Their own events are then written again, alone. Prints one line of JSON.
+//! Runs through the run store, as the command line drives them: the `mlp` task's, and the smallest, where the log weighs most, a
+//! 64-64-10 network (`digits`). Their own events are then written again, alone, and made durable as often as the run's checkpoints
+//! made them. Prints one line of JSON.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "the result of this program")]
@@ -18,7 +19,7 @@ use cpu_time::ProcessTime;
 use thalweg_bench::measurement::{EventLogSpeed, Measurement, RunShare};
 use thalweg_bench::task::Task;
 use thalweg_descent::step::Sgd;
-use thalweg_descent::store::{Controls, EventLog, RunStore, read_events};
+use thalweg_descent::store::{CheckpointEvery, Controls, EventLog, RunStore, read_events, read_timings};
 use thalweg_descent::{Batch, Batches, Descent, Every, Mean, Pieces, Rates, Record, Reduction, Schedule, Seed};
 use thalweg_probes::{Loss, Norms};
 
@@ -26,9 +27,6 @@ use thalweg_probes::{Loss, Norms};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
-
-/// Steps between two checkpoints, at which the log is made durable: the default of the command line.
-const CHECKPOINT_EVERY: u64 = 100;
 
 /// Events appended in one go.
 const EVENTS: u64 = 500_000;
@@ -70,12 +68,13 @@ fn share_of_run(trial: &Trial, folder: &Path) -> Outcome<RunShare> {
     let run = RunStore::at(folder).create_named(&trial.id(), "")?;
     let stop = AtomicBool::new(false);
     let start = ProcessTime::now();
-    run.drive(&mut descent, &mut Controls { checkpoint_every: CHECKPOINT_EVERY, stop: &stop, progress: &mut |_| () })?;
+    run.drive(&mut descent, &mut Controls { checkpoints: CheckpointEvery::default(), stop: &stop, progress: &mut |_| () })?;
     let whole = start.elapsed().as_secs_f64();
     let events = read_events(&run.folder().join("events.jsonl"))?;
+    let checkpoints = read_timings(&run.folder().join("timings.jsonl"))?.len();
     let again = |name: &str, sync_every| append(&mut events.iter(), sync_every, &run.folder().join(name));
     let appending = again("once.jsonl", u64::MAX)?.appending.as_secs_f64() / whole;
-    let share = again("often.jsonl", CHECKPOINT_EVERY / trial.log_every)?.cpu.as_secs_f64() / whole;
+    let share = again("often.jsonl", (events.len() / checkpoints.max(1)) as u64)?.cpu.as_secs_f64() / whole;
     Ok(RunShare { task: trial.task.to_owned(), log_every: trial.log_every, appending, share })
 }
 

@@ -11,7 +11,7 @@ use rand::RngExt;
 use thalweg_descent::differentiate::Gradient;
 use thalweg_descent::observe::{Every, Observe, View};
 use thalweg_descent::step::AdamW;
-use thalweg_descent::store::{Controls, RunStore};
+use thalweg_descent::store::{CheckpointEvery, Controls, RunStore};
 use thalweg_descent::{
     Choose, Descent, Layout, Mean, Participation, Pieces, Position, Rates, Record, Reduction, Result, Schedule, Seed, Stateful,
     Stream,
@@ -27,7 +27,8 @@ fn main() -> Result<()> {
     let run = RunStore::at(root).open_or_create("actions", "steps = 20000\nseed = 1\n")?;
     let mut descent = descent()?;
     let mut progress = |_: &Record| {};
-    let mut controls = Controls { checkpoint_every: 500, stop: &AtomicBool::new(false), progress: &mut progress };
+    let mut controls =
+        Controls { checkpoints: CheckpointEvery::steps(500), stop: &AtomicBool::new(false), progress: &mut progress };
     run.drive(&mut descent, &mut controls)?;
     let cost = cost_and_gradient(descent.parameters(), [0.0, 0.0], &mut [0.0; 2 * HORIZON]);
     println!("cost {cost:.4} after {} steps", descent.steps_taken());

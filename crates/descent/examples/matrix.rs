@@ -10,7 +10,7 @@ use thalweg_descent::choose::Always;
 use thalweg_descent::differentiate::Gradient;
 use thalweg_descent::observe::{Every, Observe, View};
 use thalweg_descent::step::Sgd;
-use thalweg_descent::store::{Controls, RunStore};
+use thalweg_descent::store::{CheckpointEvery, Controls, RunStore};
 use thalweg_descent::{Descent, Layout, Mean, Pieces, Rates, Record, Reduction, Result, Schedule, Stateful};
 
 const M: [[f64; 4]; 4] = [[4., 1., 0., 0.], [1., 3., 1., 0.], [0., 1., 2., 1.], [0., 0., 1., 2.]];
@@ -20,7 +20,8 @@ fn main() -> Result<()> {
     let run = RunStore::at(root).open_or_create("matrix", "steps = 40000\nrate = 0.001\n")?;
     let mut descent = descent()?;
     let mut progress = |_: &Record| {};
-    let mut controls = Controls { checkpoint_every: 500, stop: &AtomicBool::new(false), progress: &mut progress };
+    let mut controls =
+        Controls { checkpoints: CheckpointEvery::steps(500), stop: &AtomicBool::new(false), progress: &mut progress };
     run.drive(&mut descent, &mut controls)?;
     println!("loss {:.3e} after {} steps", loss_and_gradient(descent.parameters(), &mut [0.0; 16]), descent.steps_taken());
     Ok(())

@@ -25,7 +25,7 @@ mod timings;
 
 pub use atomic::write_atomically;
 pub use checkpoint::{Snapshot, load_checkpoint, save_checkpoint};
-pub use drive::{Controls, Outcome};
+pub use drive::{CheckpointEvery, Controls, Outcome};
 pub use error::StoreError;
 pub use events::{EventLog, read_events};
 pub use memory::peak_memory_bytes;

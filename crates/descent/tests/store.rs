@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use thalweg_descent::choose::Always;
 use thalweg_descent::differentiate::Gradient;
 use thalweg_descent::step::Sgd;
 use thalweg_descent::store::{
-    Controls, EventLog, Outcome, Run, RunStore, Status, StoreError, load_checkpoint, read_events, read_timings, write_atomically,
+    CheckpointEvery, Controls, EventLog, Outcome, Run, RunStore, Status, StoreError, load_checkpoint, read_events, read_timings,
+    write_atomically,
 };
 use thalweg_descent::{
     Descent, Error, Layout, Mean, Observe, Pieces, Rates, Record, Reduction, Result, Schedule, Stateful, View,
@@ -53,8 +55,23 @@ fn drive(run: &Run, stop_at: u64) -> Result<(Outcome, Vec<f32>)> {
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         }
     };
-    let outcome = run.drive(&mut descent, &mut Controls { checkpoint_every: 4, stop: &stop, progress: &mut progress })?;
+    let outcome =
+        run.drive(&mut descent, &mut Controls { checkpoints: CheckpointEvery::steps(4), stop: &stop, progress: &mut progress })?;
     Ok((outcome, descent.parameters().to_vec()))
+}
+
+#[test]
+fn checkpoints_in_time_leave_quick_runs_with_the_last_one_and_slow_ones_with_one_a_step() {
+    let numbers = |interval| {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunStore::at(folder.path()).create_named("r", "").unwrap();
+        let checkpoints = CheckpointEvery::Time(interval);
+        let mut controls = Controls { checkpoints, stop: &AtomicBool::new(false), progress: &mut |_| () };
+        run.drive(&mut descent(), &mut controls).unwrap();
+        fs::read_dir(run.folder().join("checkpoints")).unwrap().count()
+    };
+    assert_eq!(numbers(Duration::from_secs(3600)), 1);
+    assert_eq!(numbers(Duration::ZERO), 2, "the newest two are kept");
 }
 
 /// A store with the run `r` stopped after 10 steps, and what an undisturbed run ends with.

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use rand::RngExt;
 use thalweg_descent::step::AdamW;
-use thalweg_descent::store::{Controls, RunStore};
+use thalweg_descent::store::{CheckpointEvery, Controls, RunStore};
 use thalweg_descent::{Batches, Descent, Every, Mean, Pieces, Rates, Record, Reduction, Result, Schedule, Seed};
 use thalweg_nn::{Accuracy, Classification, Device, NetworkConfig, Samples, evaluate};
 
@@ -34,7 +34,10 @@ fn main() -> Result<()> {
     let rates = Rates::new(0.01, Schedule::Cosine { end: 0.1 }, STEPS)?;
     let mut descent = Descent::new(start, network.layout().clone(), rates, pieces)?;
     let mut progress = |_: &Record| {};
-    run.drive(&mut descent, &mut Controls { checkpoint_every: 25, stop: &AtomicBool::new(false), progress: &mut progress })?;
+    run.drive(
+        &mut descent,
+        &mut Controls { checkpoints: CheckpointEvery::steps(25), stop: &AtomicBool::new(false), progress: &mut progress },
+    )?;
     let accuracy = evaluate(&network, descent.parameters(), &samples, Device::Cpu)?.accuracy;
     println!("{:.1} % of the points are told apart", 100.0 * accuracy);
     assert!(accuracy > 0.9, "two rings can be told apart");

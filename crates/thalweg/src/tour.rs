@@ -75,7 +75,6 @@ epsilon = {EPSILON:?}
 [base.record]
 log_every = 44
 evaluate_every = 22
-checkpoint_every = 1000
 
 {settings}"#,
         seeds = seeds.join(", ")

@@ -1,19 +1,50 @@
 //! Drives a descent and records it.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::store::{EventLog, Run, Timing, peak_memory_bytes};
 use crate::{Descent, Real, Record, Result};
 
 /// How a recorded run is driven.
 pub struct Controls<'a> {
-    /// A checkpoint is written after every so many steps, at the end, and when the run is stopped.
-    pub checkpoint_every: u64,
+    /// When checkpoints are written, besides at the end and when the run is stopped.
+    pub checkpoints: CheckpointEvery,
     /// Set from outside (Ctrl-C) to stop at the end of the step.
     pub stop: &'a AtomicBool,
     /// Told of every step taken, for a progress display.
     pub progress: &'a mut dyn FnMut(&Record),
+}
+
+/// How much work a crash may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointEvery {
+    /// A checkpoint after every so many steps.
+    Steps(NonZeroU64),
+    /// A checkpoint after the first step that ends so long after the last one: quick steps then do not pay for each other's safety.
+    Time(Duration),
+}
+
+impl CheckpointEvery {
+    /// After every so many steps, at least 1.
+    pub fn steps(steps: u64) -> Self {
+        Self::Steps(NonZeroU64::new(steps).unwrap_or(NonZeroU64::MIN))
+    }
+
+    fn is_due(self, step: u64, since_last: Duration) -> bool {
+        match self {
+            Self::Steps(steps) => step.is_multiple_of(steps.get()),
+            Self::Time(interval) => since_last >= interval,
+        }
+    }
+}
+
+impl Default for CheckpointEvery {
+    /// Once a second.
+    fn default() -> Self {
+        Self::Time(Duration::from_secs(1))
+    }
 }
 
 /// How a recorded run ended.
@@ -42,6 +73,7 @@ impl Run {
             descent.restore(snapshot)?;
         }
         let began = Instant::now();
+        let mut saved = began;
         while !descent.is_finished() {
             let contribution = descent.contribute()?;
             let record = descent.apply(contribution)?;
@@ -54,8 +86,9 @@ impl Run {
             }
             let step = descent.steps_taken();
             let stopped = controls.stop.load(Ordering::Relaxed);
-            if stopped || step.is_multiple_of(controls.checkpoint_every.max(1)) {
+            if stopped || controls.checkpoints.is_due(step, saved.elapsed()) {
                 self.save(descent, &mut log, began)?;
+                saved = Instant::now();
             }
             if stopped {
                 return Ok(Outcome::Stopped { step });

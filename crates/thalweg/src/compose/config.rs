@@ -1,8 +1,10 @@
 //! The configuration of a training run, complete after defaults: `config.toml`.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use thalweg_descent::store::CheckpointEvery;
 use thalweg_descent::{Error, Result, Schedule};
 use thalweg_nn::Augmentation;
 use thalweg_private::Objective;
@@ -332,13 +334,21 @@ pub struct RecordConfig {
     pub log_every: u64,
     /// Loss and accuracy on the test examples after every so many steps.
     pub evaluate_every: u64,
-    /// A checkpoint after every so many steps.
-    pub checkpoint_every: u64,
+    /// A checkpoint after every so many steps; once a second where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<NonZeroU64>,
+}
+
+impl RecordConfig {
+    /// When the run store is to write checkpoints.
+    pub fn checkpoints(&self) -> CheckpointEvery {
+        self.checkpoint_every.map_or_else(CheckpointEvery::default, CheckpointEvery::Steps)
+    }
 }
 
 impl Default for RecordConfig {
     fn default() -> Self {
-        Self { log_every: 10, evaluate_every: 50, checkpoint_every: 100 }
+        Self { log_every: 10, evaluate_every: 50, checkpoint_every: None }
     }
 }
 
@@ -398,7 +408,6 @@ impl TrainingConfig {
             ("training.epochs", self.training.epochs),
             ("record.log_every", self.record.log_every),
             ("record.evaluate_every", self.record.evaluate_every),
-            ("record.checkpoint_every", self.record.checkpoint_every),
             ("machine.threads", self.machine.threads as u64),
             ("training.micro_batch", self.training.micro_batch.unwrap_or(1) as u64),
             ("training.views", self.training.views as u64),

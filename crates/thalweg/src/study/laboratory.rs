@@ -98,7 +98,7 @@ impl Laboratory {
         }
         let job = Job::from_config(&config, &cell.id)?;
         let mut ignore = |_: &Record| {};
-        let mut controls = Controls { checkpoint_every: job.config().record.checkpoint_every, stop, progress: &mut ignore };
+        let mut controls = Controls { checkpoints: job.config().record.checkpoints(), stop, progress: &mut ignore };
         job.drive(&run, &mut controls)?;
         Ok(())
     }

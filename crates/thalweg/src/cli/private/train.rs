@@ -1,5 +1,6 @@
 //! `thalweg private train`.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -114,9 +115,9 @@ pub(crate) struct Train {
     /// Evaluate on the test examples after every so many steps [default: 50]
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     evaluate_every: Option<u64>,
-    /// Save a checkpoint after every so many steps [default: 100]
+    /// Save a checkpoint after every so many steps [default: once a second]
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
-    checkpoint_every: Option<u64>,
+    checkpoint_every: Option<NonZeroU64>,
 }
 
 const TRAIN_EXAMPLES: &str = "Examples:
@@ -191,7 +192,7 @@ impl Train {
         config.data.limit = self.limit.or(config.data.limit);
         config.data.validation = self.validation.or(config.data.validation);
         replace(&mut config.record.evaluate_every, self.evaluate_every);
-        replace(&mut config.record.checkpoint_every, self.checkpoint_every);
+        config.record.checkpoint_every = self.checkpoint_every.or(config.record.checkpoint_every);
         replace(&mut config.machine.device, common.device.clone());
         replace(&mut config.machine.threads, common.threads.map(Into::into));
         Ok(config)
@@ -244,8 +245,8 @@ pub(crate) fn drive(run: &Run, job: &Job, steps: u64, console: &Console) -> Resu
     let mut progress = |record: &Record| {
         bar.set_position(record.number("step").map_or(0, |step| step as u64 + 1));
     };
-    let every = job.config().record.checkpoint_every;
-    let driven = job.drive(run, &mut Controls { checkpoint_every: every, stop, progress: &mut progress });
+    let checkpoints = job.config().record.checkpoints();
+    let driven = job.drive(run, &mut Controls { checkpoints, stop, progress: &mut progress });
     bar.finish_and_clear();
     let summary = driven?;
     let report = pages::write_run_report(run.folder())?;
