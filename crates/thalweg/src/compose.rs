@@ -4,6 +4,7 @@
 //! its end in a run of the store, and both do the same again when a run is resumed.
 
 mod config;
+mod data_config;
 mod dataset;
 pub mod features;
 mod federated;
@@ -13,9 +14,9 @@ mod training;
 mod words;
 
 pub use config::{
-    Command, DataConfig, MachineConfig, NetworkChoice, Optimiser, PLAIN, PrivacyConfig, RecordConfig, Sampling, TrainingConfig,
-    TrainingLoop,
+    Command, MachineConfig, NetworkChoice, Optimiser, PLAIN, PrivacyConfig, RecordConfig, Sampling, TrainingConfig, TrainingLoop,
 };
+pub use data_config::{DataConfig, PictureSize};
 pub use dataset::{Input, TrainAndTest, load_data};
 pub use federated::{Split, VoteConfig, VoteProgress, VoteSummary};
 pub use job::{Job, KEY_FILE, Summary, resume_key};

@@ -146,7 +146,11 @@ impl Cache {
 }
 
 impl LoadedInfo {
-    fn of(set: &DataSet) -> Result<Self> {
+    /// Looks through a set.
+    ///
+    /// # Errors
+    /// [`DataError::BadRequest`](crate::DataError::BadRequest) for parts that lie outside the set.
+    pub fn of(set: &DataSet) -> Result<Self> {
         let has = |name: &str| set.splits().iter().any(|part| part.name == name);
         let train_in_test = if has("train") && has("test") {
             Some(set.dedup_across(&set.indices("train")?, &set.indices("test")?)?.dropped.len())

@@ -363,6 +363,11 @@ impl Bytes {
     }
 }
 
+/// Whether `dir` holds a file of images in this layout.
+pub(crate) fn is_folder(dir: &Path) -> bool {
+    ["train", "t10k"].iter().any(|prefix| find(dir, prefix, "images", 3).is_some())
+}
+
 fn find(dir: &Path, prefix: &str, what: &str, dimensions: u8) -> Option<PathBuf> {
     let spellings = ["-", "."].map(|mark| format!("{prefix}-{what}{mark}idx{dimensions}-ubyte"));
     let names = spellings.into_iter().flat_map(|name| [name.clone(), format!("{name}.gz")]);

@@ -45,6 +45,15 @@ pub fn from_reviews_json(about: About, json: &[u8]) -> Result<DataSet> {
     labelled(about, in_order, [quarter; 4])
 }
 
+/// Whether `dir` holds reviews in the layout of `aclImdb`.
+pub(crate) fn is_folder(dir: &Path) -> bool {
+    let holds_texts = |dir: &Path| {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|ending| ending == "txt"))
+    };
+    CLASSES.iter().any(|class| holds_texts(&dir.join("train").join(class)))
+}
+
 /// Reads the folder `aclImdb`: `{train,test}/{neg,pos}/<id>_<rating>.txt`, each class by ascending id.
 ///
 /// # Errors

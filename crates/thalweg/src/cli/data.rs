@@ -1,10 +1,11 @@
 //! `thalweg data`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use thalweg::data::{Cache, DataError, Existing, GetOptions, Got, Info, KeepArchive, Listing, Network};
+use thalweg::compose::PictureSize;
+use thalweg::data::{Cache, DataError, Existing, GetOptions, Got, ImageShape, Info, KeepArchive, Listing, LoadedInfo, Network};
 use thalweg::descent::{Error, Result};
 use thalweg::report::format::bytes;
 use thalweg::report::{Column, NumberFormat, Table};
@@ -19,6 +20,7 @@ use crate::cli::console::Console;
 #[command(after_help = "Examples:
   thalweg data list
   thalweg data get fashion-mnist
+  thalweg data info ./photos                     what training would take from a folder of your own
   thalweg data add cifar10-jpeg cifar10-jpg.tar.zst
   THALWEG_DATA_DIR=/big/disk thalweg data verify")]
 pub(crate) enum Data {
@@ -26,8 +28,11 @@ pub(crate) enum Data {
     List,
     /// All about one set: source, licence, splits, repeated records
     Info {
-        /// Its name
+        /// Its name, or the path of a folder of your own, as ./photos
         name: String,
+        /// Scale a folder's pictures to so many columns and rows
+        #[arg(long, value_name = "WxH")]
+        resize: Option<PictureSize>,
     },
     /// Make sets ready, with a package client where they are not there yet
     Get(Get),
@@ -83,7 +88,11 @@ impl Data {
                 let sets = cache.list();
                 console.result(&sets, &table(&sets).to_text())?;
             }
-            Self::Info { name } => {
+            Self::Info { name, resize } if name.contains(['/', '\\']) => folder_info(&name, resize, console)?,
+            Self::Info { name, resize: Some(_) } => {
+                return Err(Error::input(format!("--resize is for a folder of pictures, as ./photos, and {name} is none")));
+            }
+            Self::Info { name, resize: None } => {
                 let info = cache.info(&name).map_err(failed)?;
                 console.result(&info, &describe(&info))?;
             }
@@ -169,19 +178,36 @@ fn describe(info: &Info) -> String {
         lines.push(format!("caution   {}", info.caution));
     }
     if let Some(loaded) = &info.loaded {
-        for part in &loaded.parts {
-            lines.push(format!("part      {}, {} records", part.name, part.records));
-        }
-        lines.push(format!("repeated  {} records occur earlier in the set", loaded.repeated));
-        if let Some(leaked) = loaded.train_in_test {
-            lines.push(format!("leaked    {leaked} training records also occur in test"));
-        }
-        lines.push(format!("sha256    {}", loaded.content_sha256));
+        lines.extend(describe_records(loaded));
     }
     if let Some(remedy) = &info.remedy {
         lines.push(format!("get it    {remedy}"));
     }
     lines.join("\n")
+}
+
+fn describe_records(loaded: &LoadedInfo) -> Vec<String> {
+    let parts = loaded.parts.iter().map(|part| format!("part      {}, {} records", part.name, part.records));
+    let mut lines: Vec<_> = parts.collect();
+    lines.push(format!("repeated  {} records occur earlier in the set", loaded.repeated));
+    if let Some(leaked) = loaded.train_in_test {
+        lines.push(format!("leaked    {leaked} training records also occur in test"));
+    }
+    lines.push(format!("sha256    {}", loaded.content_sha256));
+    lines
+}
+
+/// What training would take from a folder of the person's own.
+fn folder_info(path: &str, resize: Option<PictureSize>, console: &Console) -> Result<()> {
+    let set = thalweg::data::read_folder(Path::new(path), resize.map(|size| (size.width, size.height))).map_err(failed)?;
+    let loaded = LoadedInfo::of(&set).map_err(failed)?;
+    let mut lines = vec![path.to_owned()];
+    if let Some(ImageShape { height, width, channels }) = loaded.shape {
+        lines.push(format!("what      pictures of {width}x{height} in {channels} channels"));
+    }
+    lines.push(format!("classes   {}", loaded.classes.join(", ")));
+    lines.extend(describe_records(&loaded));
+    console.result(&serde_json::json!({ "name": path, "loaded": loaded }), &lines.join("\n"))
 }
 
 fn describe_got(got: &Got) -> String {

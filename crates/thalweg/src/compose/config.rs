@@ -9,7 +9,7 @@ use thalweg_descent::{Error, Result, Schedule};
 use thalweg_nn::Augmentation;
 use thalweg_private::Objective;
 
-use crate::compose::VoteConfig;
+use crate::compose::{DataConfig, VoteConfig};
 
 /// The mechanism's name for training without a guarantee.
 pub const PLAIN: &str = "none";
@@ -47,31 +47,6 @@ pub struct TrainingConfig {
     pub record: RecordConfig,
     /// Where it runs.
     pub machine: MachineConfig,
-}
-
-/// The examples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataConfig {
-    /// A name of the catalogue (`thalweg data list`).
-    pub name: String,
-    /// At most so many training examples, the first of a seeded shuffle; all where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-    /// So many training examples, the same for every seed, are held out, and the run is measured on them instead of the test examples:
-    /// for choosing a rate or a network without looking at the test.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation: Option<usize>,
-    /// Texts: words are hashed to so many tokens, so that no vocabulary is learnt from private texts.
-    pub vocabulary: usize,
-    /// Texts: the first so many words count.
-    pub words: usize,
-}
-
-impl Default for DataConfig {
-    fn default() -> Self {
-        Self { name: "digits".to_owned(), limit: None, validation: None, vocabulary: 10_000, words: 256 }
-    }
 }
 
 /// The network; its inputs and classes come from the data.

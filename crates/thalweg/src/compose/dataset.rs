@@ -40,12 +40,16 @@ pub enum Input {
     },
 }
 
-/// Loads a set with labels and the splits `train` and `test`, from the embedded sets or the cache; never from a network.
+/// Loads a set with labels and the splits `train` and `test`, from a folder, the embedded sets or the cache; never from a network.
 ///
 /// # Errors
-/// [`Error::Input`] when the set is unknown, absent (with the command that gets it), or not of that kind.
+/// [`Error::Input`] when the set is unknown, absent (with the command that gets it), not of that kind, or not what it was when the run
+/// began.
 pub fn load_data(config: &DataConfig, seed: u64) -> Result<TrainAndTest> {
-    let set = thalweg_data::load(&config.name).map_err(|error| data_error(&config.name, error))?;
+    let set = load_set(config)?;
+    if let Some(noted) = &config.sha256 {
+        compare_digest(&config.name, noted, &set)?;
+    }
     let mut train = set.indices("train").map_err(|error| data_error(&config.name, error))?;
     let (test, kind) = match config.validation {
         None => (set.indices("test").map_err(|error| data_error(&config.name, error))?, "test"),
@@ -74,6 +78,32 @@ pub fn load_data(config: &DataConfig, seed: u64) -> Result<TrainAndTest> {
         input,
         classes: set.classes().len(),
     })
+}
+
+/// The set that the configuration names.
+pub(crate) fn load_set(config: &DataConfig) -> Result<DataSet> {
+    let set = match config.folder() {
+        Some(folder) => thalweg_data::read_folder(folder, config.resize.map(|size| (size.width, size.height))),
+        None if config.resize.is_some() => {
+            return Err(Error::input(format!(
+                "data.resize is for a folder of pictures, as ./photos, and {} is none",
+                config.name
+            )));
+        }
+        None => thalweg_data::load(&config.name),
+    };
+    set.map_err(|error| data_error(&config.name, error))
+}
+
+fn compare_digest(name: &str, noted: &str, set: &DataSet) -> Result<()> {
+    let found = set.content_hash().to_string();
+    if found == noted {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "data.sha256 = {noted}, but {name} now has {found}: its records are not those that the run began with; \
+         restore them, or begin a new run"
+    )))
 }
 
 /// Takes the last examples of a shuffle that no seed of a run governs, so that runs of all seeds are measured on the same ones.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use thalweg::compose::{Job, NetworkChoice, Optimiser, PLAIN, Sampling, Summary, TrainingConfig};
+use thalweg::compose::{Job, NetworkChoice, Optimiser, PLAIN, PictureSize, Sampling, Summary, TrainingConfig};
 use thalweg::descent::store::{Controls, Run};
 use thalweg::descent::{Record, Result, Schedule};
 use thalweg::nn::Mirror;
@@ -54,9 +54,12 @@ pub(crate) struct Train {
     #[arg(long, value_name = "N", help_heading = "Privacy")]
     insecure_seed: Option<u64>,
 
-    /// A data set of `thalweg data list` [default: digits]
+    /// A data set of `thalweg data list`, or a folder of your own, as ./photos [default: digits]
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     data: Option<String>,
+    /// Scale a folder's pictures to so many columns and rows
+    #[arg(long, value_name = "WxH", help_heading = "Training")]
+    resize: Option<PictureSize>,
     /// At most so many training examples
     #[arg(long, value_name = "N", help_heading = "Training")]
     limit: Option<usize>,
@@ -125,6 +128,7 @@ const TRAIN_EXAMPLES: &str = "Examples:
   thalweg private train --mechanism identity --sampling poisson --batch 128 --epsilon 2
   thalweg private train --mechanism bandmf --bands 8 --sampling cyclic --epsilon 2
   thalweg private train --mechanism none --seed 3            plain training, to compare with
+  thalweg private train --data ./photos --resize 32x32 --model cnn    photos/<class>/<picture>, or below photos/train and test
   thalweg private train --config runs/private-1/config.toml --epsilon 1";
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -189,6 +193,8 @@ impl Train {
         }
         privacy.insecure_seed = self.insecure_seed.or(privacy.insecure_seed);
         replace(&mut config.data.name, self.data);
+        config.data.resize = self.resize.or(config.data.resize);
+        config.data.pin()?;
         config.data.limit = self.limit.or(config.data.limit);
         config.data.validation = self.validation.or(config.data.validation);
         replace(&mut config.record.evaluate_every, self.evaluate_every);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use thalweg::compose::{Command, Job, NetworkChoice, PLAIN, Split, TrainingConfig, VoteConfig};
+use thalweg::compose::{Command, Job, NetworkChoice, PLAIN, PictureSize, Split, TrainingConfig, VoteConfig};
 use thalweg::descent::{Result, Schedule};
 use thalweg::vote::{Protocol, Tie};
 
@@ -23,9 +23,12 @@ use crate::cli::{Common, private};
 In each round every user takes the signs of its batch's gradient, all vote over the protocol's real messages, and the parameters move by
 the rate along the result. All users are in this process. An interrupted run goes on with `thalweg runs resume`, to the same bits.")]
 pub(crate) struct Train {
-    /// The examples: a name of `thalweg data list`
+    /// The examples: a name of `thalweg data list`, or a folder of labelled pictures, as ./photos
     #[arg(long, value_name = "NAME", default_value = "digits")]
     data: String,
+    /// Scale a folder's pictures to so many columns and rows
+    #[arg(long, value_name = "WxH")]
+    resize: Option<PictureSize>,
     /// The users among whom the training examples are divided
     #[arg(long, value_name = "N", default_value_t = 24)]
     users: usize,
@@ -71,7 +74,8 @@ enum SplitKind {
 
 impl Train {
     pub(super) fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
-        let config = self.config(common);
+        let mut config = self.config(common);
+        config.data.pin()?;
         if let Some(vote) = &config.vote {
             // A vote on one coordinate warns as one on many.
             vote.settings(1)?.warnings(vote.users).iter().for_each(|warning| console.note(warning));
@@ -87,6 +91,7 @@ impl Train {
     fn config(self, common: &Common) -> TrainingConfig {
         let mut config = TrainingConfig { command: Command::VoteTrain, ..TrainingConfig::default() };
         config.data.name = self.data;
+        config.data.resize = self.resize;
         config.network = NetworkChoice::Mlp { hidden: self.widths };
         config.training.batch = self.batch;
         config.training.rate = self.rate;
