@@ -216,6 +216,58 @@ fn ctrl_c_ends_processes_in_order() {
     }
 }
 
+/// The text that an address answers to `GET /metrics`.
+fn metrics(at: &str) -> String {
+    use std::io::Write;
+    let mut stream = std::net::TcpStream::connect(at).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn an_operator_watches_a_session() {
+    let mut session = Session::start("--rounds 2 --metrics 127.0.0.1:0 --frame-log frames.jsonl");
+    let at = session.aggregator.wait_for("metrics on");
+    assert!(metrics(&at).contains("thalweg_vote_rounds_with_result_total 0\n"));
+    let clients: Vec<Process> = (0..5).map(|user| session.client(user, &session.dealer_at)).collect();
+    session.aggregator.wait_for("round 0:");
+    assert!(metrics(&at).contains("thalweg_vote_rounds_with_result_total 1\n") || metrics(&at).contains("result_total 2\n"));
+    for client in clients {
+        assert!(client.end().0.success());
+    }
+    let frames = session.path("frames.jsonl");
+    let (status, output, log) = session.aggregator.end();
+    assert!(status.success(), "{log:?}");
+    let document: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(document["rounds"][0]["missing"], serde_json::json!([]));
+    let sent = document["traffic"]["frames_sent"].as_u64().unwrap();
+    let lines = std::fs::read_to_string(frames).unwrap();
+    assert_eq!(lines.lines().filter(|line| line.contains("\"way\":\"sent\"")).count() as u64, sent);
+}
+
+#[test]
+fn certificates_are_renewed_and_one_administration_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "vote keys --out keys --users 3 --dim 10 --keep-authority --organisation Example");
+    let certificate = std::fs::read(folder.join("keys/user-1/cert.pem")).unwrap();
+    let issue = "vote keys issue --authority keys/authority";
+    done(folder, &format!("{issue} --role user-1 --into keys/user-1 --days 30"));
+    assert_ne!(std::fs::read(folder.join("keys/user-1/cert.pem")).unwrap(), certificate);
+    refused(folder, &format!("{issue} --role user-3 --into keys/user-1"), &["user-3", "user-0 to user-2"]);
+    refused(folder, &format!("{issue} --role user-1 --into nowhere"), &["nowhere"]);
+    refused(folder, &format!("{issue} --role user-1 --into keys/user-1 --days 0"), &["days"]);
+    refused(folder, &format!("{issue} --role user-1 --into keys/user-1 --out x"), &["--into"]);
+    refused(folder, "vote keys issue --authority keys/dealer --role user-1 --into keys/user-1", &["ca.key"]);
+    let mut dealer = Process::start(folder, "vote dealer --keys keys/dealer --listen 127.0.0.1:0");
+    let at = dealer.wait_for("listening on");
+    let call = format!("vote aggregator --keys keys/aggregator --listen 127.0.0.1:0 --dealer {at} --gather 1");
+    let (_, _, log) = Process::start(folder, &call).end();
+    assert!(log.iter().any(|line| line.contains("same organisation")), "{log:?}");
+}
+
 #[test]
 fn bad_calls_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -223,6 +275,8 @@ fn bad_calls_are_refused() {
     done(folder, "vote keys --out keys --users 3 --dim 10");
     refused(folder, "vote keys --out keys --users 3 --dim 10", &["keys", "exists"]);
     refused(folder, "vote keys --users 3 --dim 10", &["--out"]);
+    refused(folder, "vote keys --out k", &["--users"]);
+    refused(folder, "vote keys --out k --users 3", &["--dim"]);
     refused(folder, "vote keys --out k --users 2 --dim 10", &["smallest group"]);
     refused(folder, "vote keys --out k --users 300 --dim 10 --group 3", &["300", "250"]);
     refused(folder, "vote keys --out k --users 3 --dim 0", &["coordinates"]);

@@ -122,6 +122,35 @@ impl Aggregator {
         }
     }
 
+    /// Who is waited for, by index.
+    pub fn missing(&self) -> Vec<u16> {
+        match &self.state {
+            State::Greeting(greeting) => greeting.missing(self.config.roster.len()),
+            State::Voting(round) => round.missing(),
+            State::Idle | State::Done | State::Aborted(_) => Vec::new(),
+        }
+    }
+
+    /// The round as a whole has taken too long: groups that are not done count as 0, and without any other there is no result.
+    ///
+    /// # Errors
+    /// None that a caller could cause: those of [`Machine::handle`].
+    pub fn expire(&mut self) -> Result<Vec<Action>, Fault> {
+        let culprit = self.missing().first().copied();
+        match &self.state {
+            State::Greeting(_) => {
+                let users: Vec<u16> = (0..self.config.roster.len() as u16).collect();
+                Ok(self.abort_round(&users, Reason::DeadlinePassed, culprit))
+            }
+            State::Voting(round) if round.has_visible_groups() => self.close_groups(),
+            State::Voting(round) => {
+                let users = round.users.clone();
+                Ok(self.abort_round(&users, Reason::DeadlinePassed, culprit))
+            }
+            State::Idle | State::Done | State::Aborted(_) => Ok(Vec::new()),
+        }
+    }
+
     /// What was sent.
     pub const fn outbox(&self) -> &Outbox {
         &self.outbox
@@ -207,6 +236,10 @@ impl Aggregator {
         match (frame.header.kind, &self.state) {
             (FrameKind::Hello, State::Greeting(_)) => self.take_hello(user, frame),
             (FrameKind::Beacon, State::Greeting(_)) => self.take_reveal(user, frame, bytes),
+            (FrameKind::Abort, State::Greeting(_)) => {
+                Abort::read(frame)?;
+                self.take_leave(user)
+            }
             (FrameKind::Abort, State::Voting(_)) => {
                 Abort::read(frame)?;
                 self.lose(&[user])

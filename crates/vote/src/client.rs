@@ -238,6 +238,7 @@ impl Client {
                 frame.check_sender(from)?;
                 match (kind, from) {
                     (FrameKind::HelloAll, Party::Aggregator) => self.take_greetings(&frame),
+                    (FrameKind::GreetAgain, Party::Aggregator) => self.take_greet_again(&frame),
                     (FrameKind::Correction, Party::Dealer) => self.take_correction(&frame, bytes),
                     (FrameKind::SignFlagsAll, Party::Aggregator) => self.take_flags(&frame, bytes),
                     (FrameKind::OpenSum, Party::Aggregator) => self.take_sums(&frame, bytes),

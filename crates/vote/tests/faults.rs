@@ -270,3 +270,52 @@ fn mishaps_while_the_beacon_is_made() {
         assert!(report.states.iter().all(|(_, state)| is_settled(*state)), "seed {seed}: {:?}", report.states);
     }
 }
+
+/// A user that is lost between its greeting and its part of the beacon: the others greet again, and have a result.
+#[test]
+fn a_user_lost_while_the_beacon_is_made_is_left_out() {
+    let lost = |user: u16, after: usize| Loss { party: Party::User(user), after };
+    for (protocol, group_size) in
+        [(Protocol::OneRound, 0), (Protocol::Beaver, 3), (Protocol::Survivors, 0), (Protocol::Sealed, 3), (Protocol::Lean, 0)]
+    {
+        let settings = Settings { protocol, group_size, chunk: 4, ..Settings::new(COORDINATES as u32) };
+        let votes = votes(9, 4);
+        let round = |losses: &[Loss]| {
+            let mut session = session(&settings, 9, BeaconRule::CommitReveal, 5);
+            session.round_with(&votes, Faults::losses(losses.iter().copied())).unwrap()
+        };
+        // It greets and is gone; or it reveals, and does not greet again because of another.
+        for (losses, left) in [(vec![lost(3, 1)], 8), (vec![lost(3, 1), lost(5, 2)], 7)] {
+            let report = round(&losses);
+            let outcome = report.outcome.expect("a result of those who are left");
+            assert!(report.faults.is_empty(), "{protocol}: {:?}", report.faults);
+            assert!(outcome.survivors.len() == left && !outcome.survivors.contains(&3), "{protocol}: {outcome:?}");
+            assert_eq!(report.accepted.iter().flatten().filter(|tally| **tally == outcome.tally).count(), left, "{protocol}");
+            if group_size == 0 {
+                let counted = outcome.survivors.iter().map(|&user| votes[usize::from(user)].as_slice());
+                assert_eq!(outcome.tally, Tally::Vote(plain::flat(counted, Tie::Zero, &[]).unwrap()));
+            }
+        }
+        // Who withdraws twice would choose among many beacons: the round ends.
+        let report = round(&[lost(3, 1), lost(5, 3)]);
+        assert!(report.outcome.is_none() && report.aborts.contains(&(Party::Aggregator, Reason::BeaconIncomplete)), "{report:?}");
+        assert!(report.accepted.iter().all(Option::is_none));
+    }
+}
+
+/// A second greeting makes a new beacon: what was revealed before is worth nothing.
+#[test]
+fn a_second_greeting_makes_another_beacon() {
+    let settings = Settings { chunk: 4, ..Settings::new(COORDINATES as u32) };
+    let mut session = session(&settings, 5, BeaconRule::CommitReveal, 5);
+    session.keep_frames(Switch::On);
+    let loss = Loss { party: Party::User(3), after: 1 };
+    let frames = session.round_with(&votes(5, 4), Faults::losses([loss])).unwrap().frames;
+    let parts = |step: u8| -> Vec<&[u8]> {
+        let is_part = |frame: &&SentFrame| frame.to == Party::Aggregator && frame.bytes[4] == FrameKind::Beacon.code();
+        frames.iter().filter(is_part).filter(|frame| frame.bytes[34] == step).map(|frame| &frame.bytes[HEADER_LENGTH..]).collect()
+    };
+    let (first, second) = (parts(0), parts(1));
+    assert_eq!((first.len(), second.len()), (4, 4));
+    assert!(second.iter().all(|part| !first.contains(part)));
+}

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use thalweg_vote::machine::Tally;
+use thalweg_vote::machine::{Reason, Tally};
 use thalweg_vote::net::{
-    AggregatorProcess, ClientProcess, ClientRound, DealerProcess, PartyFolder, RoundEnd, Traffic, authority, run_aggregator,
-    run_client, run_dealer,
+    AggregatorProcess, ClientProcess, ClientRound, DealerProcess, FrameLog, PartyFolder, RoundEnd, Traffic, Watch, authority,
+    run_aggregator, run_client, run_dealer,
 };
+use thalweg_vote::wire::Party;
 use thalweg_vote::{Error, Protocol, Settings, Switch, Tie, plain};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -55,6 +56,11 @@ impl Session {
     }
 
     async fn start_in(folder: &Path, rounds: u32) -> Self {
+        Self::start_within(folder, rounds, [Duration::from_secs(2), Duration::from_secs(60)]).await
+    }
+
+    /// With so much time for a step, and for a round.
+    async fn start_within(folder: &Path, rounds: u32, [step, whole]: [Duration; 2]) -> Self {
         let read = |role: &str| PartyFolder::read(&folder.join(role)).unwrap();
         let [for_users, for_dealer] =
             [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
@@ -67,8 +73,10 @@ impl Session {
             dealer: dealer_at.clone(),
             rounds,
             gather: Duration::from_secs(20),
-            step: Duration::from_secs(2),
+            step,
+            whole,
             restart: Switch::On,
+            watch: Watch { metrics: None, frame_log: Some(FrameLog::open(&folder.join("frames.jsonl")).unwrap()) },
         };
         let aggregator_stopped = stopped.clone();
         let aggregator = tokio::spawn(async move {
@@ -76,7 +84,10 @@ impl Session {
             let traffic = run_aggregator(process, aggregator_stopped, |end| ends.push(end.clone())).await?;
             Ok((ends, traffic))
         });
-        let dealer = tokio::spawn(run_dealer(DealerProcess { folder: read("dealer"), listener: for_dealer }, stopped));
+        let dealer = tokio::spawn(run_dealer(
+            DealerProcess { folder: read("dealer"), listener: for_dealer, watch: Watch::default() },
+            stopped,
+        ));
         Self {
             folder: folder.to_owned(),
             aggregator_at,
@@ -99,6 +110,7 @@ impl Session {
             dealer: dealer.to_owned(),
             patience: Duration::from_secs(20),
             away: Duration::from_secs(20),
+            watch: Watch::default(),
         };
         let stop = self.stop_clients.subscribe();
         tokio::spawn(async move {
@@ -158,6 +170,53 @@ async fn a_user_that_stalls_is_left_out() {
         assert_eq!(client.await.unwrap().unwrap().0[0].tally, Some(expected(&[0, 1, 2, 3], 0)));
     }
     silent.abort();
+}
+
+/// Steps have all the time, the round has not: it ends, and says who was missing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_ends_at_its_deadline_and_names_who_was_missing() {
+    for (group_size, users) in [(0, 5), (3, 6)] {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        authority::issue(&keys, &Settings { group_size, ..settings(Protocol::OneRound) }, users).unwrap();
+        let session = Session::start_within(&keys, 1, [Duration::from_secs(50), Duration::from_secs(3)]).await;
+        let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silent = session.client_with(2, &nowhere.local_addr().unwrap().to_string());
+        let clients: Vec<ClientTask> = (0..users).filter(|&user| user != 2).map(|user| session.client(user)).collect();
+        let (ends, traffic) = session.aggregator.await.unwrap().unwrap();
+        assert_eq!(ends[0].missing, [2], "{ends:?}");
+        if group_size == 0 {
+            assert!(ends[0].outcome.is_none() && ends[0].reason == Some(Reason::DeadlinePassed), "{ends:?}");
+            assert_eq!((ends[0].culprit, traffic.rounds_without_result), (Some(Party::User(2)), 1));
+        } else {
+            // The other group has its vote.
+            assert_eq!(ends[0].outcome.as_ref().unwrap().survivors.len(), 3, "{ends:?}");
+        }
+        for client in clients {
+            let (rounds, _) = client.await.unwrap().unwrap();
+            assert_eq!(rounds[0].tally.as_ref(), ends[0].outcome.as_ref().map(|outcome| &outcome.tally), "{rounds:?}");
+        }
+        silent.abort();
+    }
+}
+
+/// The log of the aggregator has a line for each frame, and the hash that the frame has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_are_noted_by_their_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::start(&folder.path().join("keys"), &settings(Protocol::OneRound), 3, 1).await;
+    let clients: Vec<ClientTask> = (0..3).map(|user| session.client(user)).collect();
+    let (_, traffic) = session.aggregator.await.unwrap().unwrap();
+    for client in clients {
+        client.await.unwrap().unwrap();
+    }
+    let text = std::fs::read_to_string(folder.path().join("keys/frames.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let count = |key: &str, value: &str| lines.iter().filter(|line| line[key] == value).count();
+    assert_eq!(count("way", "sent") as u64, traffic.frames_sent);
+    // Three users: a greeting, a part of the beacon, a signature, and three chunks of openings and of shares each.
+    assert_eq!(["Hello", "Beacon", "Open", "Final"].map(|kind| count("type", kind)), [3, 3 + 9, 9, 9]);
+    assert!(lines.iter().all(|line| line["sha256"].as_str().unwrap().len() == 64 && line["bytes"].as_u64().unwrap() >= 48));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

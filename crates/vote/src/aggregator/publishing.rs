@@ -149,9 +149,21 @@ impl Aggregator {
         if round.tallies.len() == 1 {
             return self.restart_without(lost);
         }
-        let mut actions = Vec::new();
         let places: Vec<usize> = (0..round.tallies.len()).filter(|&at| concerns(&round.tallies[at])).collect();
-        for at in places {
+        self.end_groups(&places, lost)
+    }
+
+    /// All groups that are not done end, and what the others have voted is the result.
+    pub(super) fn close_groups(&mut self) -> Result<Vec<Action>, Fault> {
+        let State::Voting(round) = &self.state else { return Ok(Vec::new()) };
+        let missing = round.missing();
+        let places: Vec<usize> = (0..round.tallies.len()).filter(|&at| !round.tallies[at].is_decided()).collect();
+        self.end_groups(&places, &missing)
+    }
+
+    fn end_groups(&mut self, places: &[usize], lost: &[u16]) -> Result<Vec<Action>, Fault> {
+        let mut actions = Vec::new();
+        for &at in places {
             let State::Voting(round) = &mut self.state else { return Ok(actions) };
             let tally = &mut round.tallies[at];
             let missing: Vec<u16> = tally.members.iter().copied().filter(|user| lost.contains(user)).collect();

@@ -37,6 +37,11 @@ impl Round {
         missing
     }
 
+    /// Whether there are several groups that vote each for itself.
+    pub(super) fn has_visible_groups(&self) -> bool {
+        self.tallies.len() > 1 && self.tallies.iter().all(|tally| tally.has_result)
+    }
+
     pub(super) fn state(&self) -> StateName {
         let open = || self.tallies.iter().filter(|tally| !tally.is_decided());
         let awaited = open().flat_map(|tally| tally.chunks.iter().map(|chunk| chunk.awaited)).min();

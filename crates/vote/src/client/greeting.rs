@@ -9,7 +9,7 @@ use super::planning::Planning;
 use super::{Ballot, Client, ClientConfig, State};
 use crate::grouping::Beacon;
 use crate::machine::{Action, StateName};
-use crate::scene::{Scene, check_group};
+use crate::scene::{Scene, check_group, check_step};
 use crate::wire::{Fault, Frame, FrameKind, Hello, HelloList, Party, WHOLE_ROUND};
 
 /// What a user knows while the beacon is made.
@@ -21,11 +21,29 @@ pub(super) struct Greeting {
     revealed: BTreeMap<u16, [u8; 32]>,
     /// What the dealer sent before the aggregator's last part of the beacon came: their channels are two.
     early: Vec<Vec<u8>>,
+    turn: Turn,
+}
+
+/// The first greeting, or the second and last: who sees the others' parts and withdraws chooses between two beacons, not more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    First,
+    Second,
+}
+
+impl Turn {
+    /// The step of its frames.
+    const fn step(self) -> u16 {
+        match self {
+            Self::First => 0,
+            Self::Second => 1,
+        }
+    }
 }
 
 impl Greeting {
     pub(super) const fn new(ballot: Ballot, part: Zeroizing<[u8; 32]>) -> Self {
-        Self { ballot, part, commitments: None, revealed: BTreeMap::new(), early: Vec::new() }
+        Self { ballot, part, commitments: None, revealed: BTreeMap::new(), early: Vec::new(), turn: Turn::First }
     }
 
     fn commitment(&self) -> [u8; 32] {
@@ -34,7 +52,7 @@ impl Greeting {
 
     pub(super) fn hello(&self, scene: &Scene, config: &ClientConfig) -> Vec<u8> {
         let hello = Hello { key: config.identity.public_key(), commitment: self.commitment() };
-        scene.header(FrameKind::Hello, WHOLE_ROUND, 0).frame(|bytes| hello.write(config.user, bytes))
+        scene.header(FrameKind::Hello, WHOLE_ROUND, self.turn.step()).frame(|bytes| hello.write(config.user, bytes))
     }
 
     pub(super) const fn state(&self) -> StateName {
@@ -71,6 +89,7 @@ impl Client {
         self.scene.check(&frame.header)?;
         check_group(&frame.header, WHOLE_ROUND)?;
         let State::Greeting(greeting) = &mut self.state else { return Err(self.wrong_state(frame.header.kind)) };
+        check_step(&frame.header, greeting.turn.step())?;
         if greeting.commitments.is_some() {
             return Err(Fault::Duplicate(FrameKind::HelloAll));
         }
@@ -80,9 +99,31 @@ impl Client {
             return Err(Fault::BadSurvivors("too few users take part in the round"));
         }
         greeting.commitments = Some(list.0.into_iter().map(|(user, hello)| (user, hello.commitment)).collect());
-        let part = greeting.part.clone();
-        let reveal = self.scene.header(FrameKind::Beacon, WHOLE_ROUND, 0).frame(|bytes| bytes.extend_from_slice(part.as_ref()));
+        let (part, step) = (greeting.part.clone(), greeting.turn.step());
+        let reveal =
+            self.scene.header(FrameKind::Beacon, WHOLE_ROUND, step).frame(|bytes| bytes.extend_from_slice(part.as_ref()));
         Ok(vec![self.outbox.send(Party::Aggregator, reveal.into()), self.set_timer()])
+    }
+
+    /// Somebody has not revealed its part: commit to a new one, once.
+    pub(super) fn take_greet_again(&mut self, frame: &Frame<'_>) -> Result<Vec<Action>, Fault> {
+        self.scene.check(&frame.header)?;
+        check_group(&frame.header, WHOLE_ROUND)?;
+        check_step(&frame.header, Turn::Second.step())?;
+        frame.check_empty()?;
+        let part = self.own_key(0).nonce(1);
+        let State::Greeting(greeting) = &mut self.state else { return Err(self.wrong_state(frame.header.kind)) };
+        if greeting.turn == Turn::Second {
+            return Err(Fault::Duplicate(FrameKind::GreetAgain));
+        }
+        if greeting.commitments.is_none() {
+            return Err(self.wrong_state(frame.header.kind));
+        }
+        (greeting.turn, greeting.part) = (Turn::Second, part);
+        greeting.commitments = None;
+        greeting.revealed.clear();
+        let hello = greeting.hello(&self.scene, &self.config);
+        Ok(vec![self.outbox.send(Party::Aggregator, hello.into()), self.set_timer()])
     }
 
     /// A user's part of the beacon, relayed by the aggregator; with the last one the beacon is known.
@@ -91,6 +132,7 @@ impl Client {
         check_group(&frame.header, WHOLE_ROUND)?;
         let State::Greeting(greeting) = &mut self.state else { return Err(self.wrong_state(frame.header.kind)) };
         let Party::User(user) = frame.header.sender else { return Err(Fault::NotAMember(frame.header.sender)) };
+        check_step(&frame.header, greeting.turn.step())?;
         frame.check_length(32)?;
         let Some(commitments) = &greeting.commitments else { return Err(self.wrong_state(frame.header.kind)) };
         let commitment = commitments.get(&user).ok_or(Fault::NotAMember(frame.header.sender))?;

@@ -1,5 +1,6 @@
 //! The aggregator's process: opens rounds when the users are there, and publishes results.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use super::hub::{Arrival, Driver, End, Happening, Hub, failed, round_of};
 use super::link::{Destination, keep};
 use super::mailbox::Letter;
 use super::metrics::Traffic;
-use super::{Stop, server};
+use super::{Stop, Watch, server};
 use crate::machine::{Event, Machine, Outcome, Reason, UseMark};
 use crate::settings::Switch;
 use crate::wire::Party;
@@ -31,8 +32,12 @@ pub struct AggregatorProcess {
     pub gather: Duration,
     /// How long a step of a round may take.
     pub step: Duration,
+    /// How long a round may take in all.
+    pub whole: Duration,
     /// Whether a flat vote that loses a user starts again without it, once.
     pub restart: Switch,
+    /// How it can be watched.
+    pub watch: Watch,
 }
 
 /// How a round ended for the aggregator.
@@ -46,6 +51,8 @@ pub struct RoundEnd {
     pub reason: Option<Reason>,
     /// Who is to blame for that, if known.
     pub culprit: Option<Party>,
+    /// The users that did not answer in time, with or without a result.
+    pub missing: Vec<u16>,
     /// From the opening to the end.
     pub seconds: f64,
 }
@@ -75,7 +82,7 @@ pub async fn run_aggregator(process: AggregatorProcess, stop: Stop, mut report: 
     let accepting = tokio::spawn(server::accept(process.listener, folder.tls.clone(), hub.clone()));
     let dealer = Destination { party: Party::Dealer, address: process.dealer, patience: process.gather };
     tokio::spawn(keep(dealer, folder.tls.clone(), hub.clone()));
-    let mut driver = Driver::new(hub.clone(), arrivals, stop, folder);
+    let mut driver = Driver::new(hub.clone(), arrivals, stop, folder, process.watch);
     let first = folder.last_used()?.map_or(0, |mark| mark.round.saturating_add(1));
     let mut ended = Ok(());
     for round in first..first.saturating_add(process.rounds) {
@@ -83,8 +90,11 @@ pub async fn run_aggregator(process: AggregatorProcess, stop: Stop, mut report: 
         if ended.is_err() {
             break;
         }
-        match play(&mut driver, &mut machine, users, round).await {
-            Ok(end) => report(&end),
+        match play(&mut driver, &mut machine, users, (round, process.whole)).await {
+            Ok(end) => {
+                hub.metrics.ended(end.outcome.is_some());
+                report(&end);
+            }
             Err(error) => {
                 ended = Err(error);
                 break;
@@ -121,7 +131,12 @@ async fn gather(driver: &mut Driver<'_>, users: u16, least: u16, patience: Durat
     }
 }
 
-async fn play(driver: &mut Driver<'_>, machine: &mut Aggregator, users: u16, round: u32) -> Result<RoundEnd> {
+async fn play(
+    driver: &mut Driver<'_>,
+    machine: &mut Aggregator,
+    users: u16,
+    (round, whole): (u32, Duration),
+) -> Result<RoundEnd> {
     let started = Instant::now();
     // Stored first, so that no round is ever opened twice.
     driver.act(vec![crate::machine::Action::Persist(UseMark { round, attempt: 0 })])?;
@@ -133,34 +148,47 @@ async fn play(driver: &mut Driver<'_>, machine: &mut Aggregator, users: u16, rou
     }
     tracing::info!(round, users = driver.connected.len().saturating_sub(1), "a round is open");
     let mut end = driver.act(actions)?;
+    let mut missing = BTreeSet::new();
     while end.is_none() {
-        end = match driver.next(None).await {
+        end = match driver.next(Some(started + whole)).await {
             // An answer that the last round did not need any more.
             Some(Happening::Arrival(Arrival::Frame { bytes, .. })) if round_of(&bytes) < round => None,
             Some(Happening::Arrival(Arrival::Frame { from, bytes })) => {
                 driver.handle(machine, Event::Frame { from, bytes: &bytes })?.0
             }
             Some(Happening::Deadline(id)) => {
-                tracing::info!(round, state = %machine.state(), "a step took too long");
+                note_missing(round, machine, "a step took too long", &mut missing);
                 driver.handle(machine, Event::Deadline(id))?.0
+            }
+            None => {
+                note_missing(round, machine, "the round took too long", &mut missing);
+                let actions = machine.expire().map_err(|fault| failed(format!("round {round}"), fault))?;
+                driver.act(actions)?
             }
             Some(Happening::Arrival(Arrival::Lost(party, reason))) => {
                 return Err(failed(format!("connecting to {party}"), reason));
             }
             Some(Happening::Stopped) => return Err(failed(format!("round {round}"), "stopped")),
-            Some(Happening::Arrival(_)) | None => None,
+            Some(Happening::Arrival(_)) => None,
         };
     }
     let seconds = started.elapsed().as_secs_f64();
+    let missing = missing.into_iter().collect();
     Ok(match end {
         Some(End::Done(outcome)) => {
             tracing::info!(round, seconds, counted = outcome.survivors.len(), "a result was published");
-            RoundEnd { round, outcome: Some(*outcome), reason: None, culprit: None, seconds }
+            RoundEnd { round, outcome: Some(*outcome), reason: None, culprit: None, missing, seconds }
         }
         Some(End::Aborted { reason, culprit }) => {
             tracing::warn!(round, seconds, "no result: {reason}");
-            RoundEnd { round, outcome: None, reason: Some(reason), culprit, seconds }
+            RoundEnd { round, outcome: None, reason: Some(reason), culprit, missing, seconds }
         }
-        None => RoundEnd { round, outcome: None, reason: None, culprit: None, seconds },
+        None => RoundEnd { round, outcome: None, reason: None, culprit: None, missing, seconds },
     })
+}
+
+fn note_missing(round: u32, machine: &Aggregator, what: &str, all: &mut BTreeSet<u16>) {
+    let missing = machine.missing();
+    tracing::warn!(round, state = %machine.state(), users = ?missing, "{what}");
+    all.extend(missing);
 }

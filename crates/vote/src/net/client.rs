@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Stop;
 use super::folder::{Derived, PartyFolder};
 use super::hub::{Arrival, Driver, End, Happening, Hub, failed, round_of};
 use super::link::{Destination, keep};
 use super::metrics::Traffic;
+use super::{Stop, Watch};
 use crate::machine::{Event, Machine, Reason, StateName, Tally};
 use crate::wire::{FrameKind, Party};
 use crate::{BeaconRule, Client, ClientConfig, Error, Result};
@@ -25,6 +25,8 @@ pub struct ClientProcess {
     pub patience: Duration,
     /// How long a server may be away before the process gives up.
     pub away: Duration,
+    /// How it can be watched.
+    pub watch: Watch,
 }
 
 /// How a round ended for a user.
@@ -72,8 +74,12 @@ pub async fn run_client(
         let destination = Destination { party, address, patience: process.away };
         tokio::spawn(keep(destination, folder.tls.clone(), hub.clone()));
     }
-    let mut driver = Driver::new(hub.clone(), arrivals, stop, folder);
+    let mut driver = Driver::new(hub.clone(), arrivals, stop, folder, process.watch);
     let mut voter = Voter { round: None, is_voting: false };
+    let mut report = |end: &ClientRound| {
+        hub.metrics.ended(end.tally.is_some());
+        report(end);
+    };
     let ended = loop {
         match driver.next(None).await {
             Some(Happening::Arrival(Arrival::Opens(round))) => {

@@ -6,7 +6,7 @@ use super::folder::{Derived, PartyFolder};
 use super::hub::{Arrival, Driver, Happening, Hub, round_of};
 use super::mailbox::Letter;
 use super::metrics::Traffic;
-use super::{Stop, server};
+use super::{Stop, Watch, server};
 use crate::machine::{Action, Event};
 use crate::wire::Party;
 use crate::{Dealer, DealerConfig, Error, Result};
@@ -17,6 +17,8 @@ pub struct DealerProcess {
     pub folder: PartyFolder,
     /// Where it listens for users and the aggregator.
     pub listener: TcpListener,
+    /// How it can be watched.
+    pub watch: Watch,
 }
 
 /// Serves a session until the aggregator has finished, or until it is stopped.
@@ -50,7 +52,7 @@ pub async fn run_dealer(process: DealerProcess, stop: Stop) -> Result<Traffic> {
         }
     }
     let accepting = tokio::spawn(server::accept(process.listener, folder.tls.clone(), hub.clone()));
-    let mut driver = Driver::new(hub.clone(), arrivals, stop, folder);
+    let mut driver = Driver::new(hub.clone(), arrivals, stop, folder, process.watch);
     loop {
         match driver.next(None).await {
             Some(Happening::Stopped) => break,

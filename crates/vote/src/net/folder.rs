@@ -174,6 +174,15 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     written.map_err(|error| Error::folder(path, error))
 }
 
+/// A file to append to, which only its owner may read.
+pub(super) fn append_private(path: &Path) -> std::io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 #[cfg(unix)]
 fn create(path: &Path, mode: u32) -> std::io::Result<File> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

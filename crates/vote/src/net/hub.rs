@@ -11,8 +11,10 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::Stop;
+use super::Watch;
 use super::exchange::Envelope;
 use super::folder::PartyFolder;
+use super::frame_log::{FrameLog, Way};
 use super::mailbox::{Letter, Mailbox};
 use super::metrics::{Metrics, add};
 use crate::machine::{Action, Event, FrameBytes, Machine, Outcome, Reason, TimerId};
@@ -223,11 +225,25 @@ pub(super) struct Driver<'a> {
     timer: Option<(Instant, TimerId)>,
     pub(super) connected: BTreeSet<Party>,
     folder: &'a PartyFolder,
+    frame_log: Option<FrameLog>,
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn new(hub: Arc<Hub>, arrivals: mpsc::Receiver<Arrival>, stop: Stop, folder: &'a PartyFolder) -> Self {
-        Self { hub, arrivals, stop, timer: None, connected: BTreeSet::new(), folder }
+    pub(super) fn new(
+        hub: Arc<Hub>,
+        arrivals: mpsc::Receiver<Arrival>,
+        stop: Stop,
+        folder: &'a PartyFolder,
+        watch: Watch,
+    ) -> Self {
+        if let Some(listener) = watch.metrics {
+            tokio::spawn(super::monitor::serve(listener, hub.metrics.clone()));
+        }
+        Self { hub, arrivals, stop, timer: None, connected: BTreeSet::new(), folder, frame_log: watch.frame_log }
+    }
+
+    fn note(&mut self, way: Way, party: Party, bytes: &[u8]) -> Result<()> {
+        self.frame_log.as_mut().map_or(Ok(()), |log| log.note(way, party, bytes))
     }
 
     /// Waits for what happens, at the latest at `until`.
@@ -255,6 +271,7 @@ impl<'a> Driver<'a> {
                 }
                 _ => {}
             }
+            self.hub.metrics.connect(self.connected.len());
         }
         Some(happening)
     }
@@ -262,7 +279,10 @@ impl<'a> Driver<'a> {
     /// Gives a machine an event and does what it wants.
     pub(super) fn handle(&mut self, machine: &mut impl Machine, event: Event<'_>) -> Result<(Option<End>, Option<Fault>)> {
         let from = match event {
-            Event::Frame { from, .. } => Some(from),
+            Event::Frame { from, bytes } => {
+                self.note(Way::Received, from, bytes)?;
+                Some(from)
+            }
             Event::Deadline(_) => None,
         };
         // Machines compute for long: the other tasks of this thread go to others meanwhile.
@@ -283,7 +303,10 @@ impl<'a> Driver<'a> {
         let mut end = None;
         for action in actions {
             match action {
-                Action::Send { to, frame } => self.send(to, frame),
+                Action::Send { to, frame } => {
+                    self.note(Way::Sent, to, &frame)?;
+                    self.send(to, frame);
+                }
                 Action::SetTimer { id, after } => self.timer = Some((Instant::now() + after, id)),
                 Action::Persist(mark) => tokio::task::block_in_place(|| self.folder.store_used(mark))?,
                 Action::Done(outcome) => end = Some(End::Done(outcome)),

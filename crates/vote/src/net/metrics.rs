@@ -17,12 +17,19 @@ pub(super) struct Metrics {
     pub(super) transport_bytes_received: AtomicU64,
     pub(super) connections: AtomicU64,
     pub(super) connections_refused: AtomicU64,
+    rounds_with_result: AtomicU64,
+    rounds_without_result: AtomicU64,
+    connected: AtomicU64,
     refused: Mutex<BTreeMap<String, u64>>,
 }
 
 /// The counters at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
+    /// Rounds that ended with a result; the dealer knows of none.
+    pub rounds_with_result: u64,
+    /// Rounds that ended without one.
+    pub rounds_without_result: u64,
     /// Frames sent; a frame that is sent again on a new connection counts again.
     pub frames_sent: u64,
     /// Their bytes, headers included.
@@ -48,6 +55,20 @@ pub(super) fn add(counter: &AtomicU64, amount: usize) {
 }
 
 impl Metrics {
+    /// A round has ended.
+    pub(super) fn ended(&self, has_result: bool) {
+        add(if has_result { &self.rounds_with_result } else { &self.rounds_without_result }, 1);
+    }
+
+    /// So many parties are connected now.
+    pub(super) fn connect(&self, parties: usize) {
+        self.connected.store(parties as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn connected(&self) -> u64 {
+        self.connected.load(Ordering::Relaxed)
+    }
+
     pub(super) fn refuse(&self, fault: &str) {
         // A poisoned lock means that another thread has panicked; a count is no reason to follow it.
         if let Ok(mut refused) = self.refused.lock() {
@@ -58,6 +79,8 @@ impl Metrics {
     pub(super) fn snapshot(&self) -> Traffic {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Traffic {
+            rounds_with_result: read(&self.rounds_with_result),
+            rounds_without_result: read(&self.rounds_without_result),
             frames_sent: read(&self.frames_sent),
             frame_bytes_sent: read(&self.frame_bytes_sent),
             frames_received: read(&self.frames_received),

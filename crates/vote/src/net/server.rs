@@ -202,6 +202,54 @@ mod tests {
         assert!(traffic.connections == 0 && traffic.connections_refused >= 3, "{traffic:?}");
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_certificate_is_renewed_and_one_that_has_ended_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (keys, settings) = (directory.path().join("keys"), Settings::new(100));
+        let terms = authority::Terms::default();
+        authority::issue_under(&keys, &settings, USERS, &terms, authority::AuthorityKey::Kept).unwrap();
+        let (kept, user) = (keys.join("authority"), keys.join("user-1"));
+        let (address, server, mut arrivals) = listening(&keys, &settings).await;
+        let before = std::fs::read(user.join("cert.pem")).unwrap();
+        let ended = authority::Terms { until: Some(std::time::UNIX_EPOCH + Duration::from_secs(1 << 30)), ..terms.clone() };
+        assert_eq!(authority::renew(&kept, &user, "user-1", &ended).unwrap(), Party::User(1));
+        let (_, mut lost) = link(&folder(&keys, "user-1"), Party::Aggregator, &address, &settings);
+        assert!(matches!(arrival(&mut lost).await, Arrival::Lost(Party::Aggregator, _)));
+        assert!(server.metrics.snapshot().connections_refused >= 1);
+        authority::renew(&kept, &user, "user-1", &terms).unwrap();
+        assert_ne!(std::fs::read(user.join("cert.pem")).unwrap(), before);
+        let (_hub, _events) = link(&folder(&keys, "user-1"), Party::Aggregator, &address, &settings);
+        assert!(matches!(arrival(&mut arrivals).await, Arrival::Connected(Party::User(1))));
+
+        let refused = |role: &str, into: &Path| authority::renew(&kept, into, role, &terms).unwrap_err().to_string();
+        assert!(refused("user-3", &user).contains("user-0 to user-2") && refused("boss", &user).contains("boss"));
+        assert!(refused("user-1", directory.path()).contains("secret.key"));
+        let other = directory.path().join("other");
+        authority::issue(&other, &settings, USERS).unwrap();
+        assert!(refused("user-1", &other.join("user-1")).contains("another session"));
+        assert!(!other.join("authority").exists());
+    }
+
+    #[test]
+    fn one_organisation_for_both_servers_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings::new(100);
+        let shared = |name: &str, organisation: Option<&str>| {
+            let keys = directory.path().join(name);
+            let terms = authority::Terms { organisation: organisation.map(str::to_owned), until: None };
+            authority::issue_under(&keys, &settings, USERS, &terms, authority::AuthorityKey::Kept).unwrap();
+            tls::tests::is_one_administration(&folder(&keys, "aggregator").tls, &keys.join("dealer"))
+        };
+        assert!(shared("a", Some("Example Ltd")));
+        assert!(!shared("b", None));
+        // The dealer moves to another one.
+        let keys = directory.path().join("a");
+        let terms = authority::Terms { organisation: Some("Other Ltd".into()), until: None };
+        authority::renew(&keys.join("authority"), &keys.join("dealer"), "dealer", &terms).unwrap();
+        assert!(!tls::tests::is_one_administration(&folder(&keys, "aggregator").tls, &keys.join("dealer")));
+        assert!(!tls::tests::is_one_administration(&folder(&keys, "user-0").tls, &keys.join("dealer")));
+    }
+
     /// Bytes that are no TLS 1.3: an old greeting, and no greeting at all.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn older_versions_of_tls_are_refused() {

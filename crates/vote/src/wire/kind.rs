@@ -65,6 +65,8 @@ kinds! {
     HelloAll = 19,
     /// The mean of the groups' votes.
     Mean = 20,
+    /// Somebody has not revealed its part of the beacon: the others greet once more.
+    GreetAgain = 21,
 }
 
 impl FrameKind {

@@ -5,14 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 use thalweg::descent::Result;
 use thalweg::vote::Switch;
-use thalweg::vote::net::{AggregatorProcess, RoundEnd, Traffic, run_aggregator};
+use thalweg::vote::net::{AggregatorProcess, RoundEnd, run_aggregator};
 use thalweg::vote::wire::Party;
 
 use super::failed;
-use super::network::{Counts, describe_traffic, folder, listen, run, seconds, stop_on_ctrl_c, write};
+use super::network::{Document, Round, Seen, WatchOptions, folder, listen, run, seconds, stop_on_ctrl_c, write};
 use crate::cli::Common;
 use crate::cli::console::Console;
 
@@ -23,7 +22,8 @@ use crate::cli::console::Console;
   thalweg vote aggregator --keys keys/aggregator --listen 127.0.0.1:7000 --dealer 127.0.0.1:7001 --rounds 100 --out results.json
 
 A round opens when all users and the dealer are connected; after --gather seconds with those who are there, if they are enough. A user
-that does not answer within --step-timeout is lost: what then happens depends on the mode. Exit code 1 where a round has no result.")]
+that does not answer within --step-timeout is lost: what then happens depends on the mode. After --round-timeout a round ends in any
+case: groups that are not done count as 0, and without groups there is no result. The end of a round names who was missing. Exit code 1 where a round has no result.")]
 pub(crate) struct Aggregator {
     /// The aggregator's folder, from `vote keys`
     #[arg(long, value_name = "FOLDER")]
@@ -43,63 +43,25 @@ pub(crate) struct Aggregator {
     /// Seconds to wait for a message of a round
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     step_timeout: Duration,
+    /// Seconds that a round may take in all
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    round_timeout: Duration,
     /// Do not start a flat vote again without the users that it lost
     #[arg(long)]
     no_restart: bool,
+    #[command(flatten)]
+    watch: WatchOptions,
 }
 
-#[derive(Serialize)]
-struct Document {
-    rounds: Vec<Round>,
-    traffic: Traffic,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    out: Option<PathBuf>,
-}
-
-/// A round without its votes, which `--out` holds.
-#[derive(Serialize)]
-struct Round {
-    round: u32,
-    has_result: bool,
-    survivors: Vec<u16>,
-    counts: Option<Counts>,
-    reason: Option<String>,
-    culprit: Option<Party>,
-    seconds: f64,
-}
-
-impl Round {
-    fn of(end: &RoundEnd) -> Self {
-        let outcome = end.outcome.as_ref();
-        Self {
-            round: end.round,
-            has_result: outcome.is_some(),
-            survivors: outcome.map(|outcome| outcome.survivors.clone()).unwrap_or_default(),
-            counts: outcome.map(|outcome| Counts::of(&outcome.tally.votes())),
-            reason: end.reason.map(|reason| reason.to_string()),
-            culprit: end.culprit,
-            seconds: end.seconds,
-        }
-    }
-
-    fn describe(&self) -> String {
-        match (&self.counts, &self.reason) {
-            (Some(counts), _) => format!(
-                "round {}: {} users counted, {} times +1, {} times -1, {} ties, in {:.2} s",
-                self.round,
-                self.survivors.len(),
-                counts.plus,
-                counts.minus,
-                counts.ties,
-                self.seconds
-            ),
-            (None, Some(reason)) => {
-                let culprit = self.culprit.map(|party| format!(", because of {party}")).unwrap_or_default();
-                format!("round {}: no result, {reason}{culprit}", self.round)
-            }
-            (None, None) => format!("round {}: no result", self.round),
-        }
-    }
+fn round(end: &RoundEnd) -> Round {
+    let outcome = end.outcome.as_ref();
+    let seen = Seen {
+        survivors: outcome.map(|outcome| outcome.survivors.clone()).unwrap_or_default(),
+        missing: end.missing.clone(),
+        culprit: end.culprit,
+        seconds: end.seconds,
+    };
+    Round::new(end.round, outcome.map(|outcome| &outcome.tally), end.reason.map(|reason| reason.to_string()), Some(seen))
 }
 
 impl Aggregator {
@@ -117,10 +79,12 @@ impl Aggregator {
                 rounds: self.rounds,
                 gather: self.gather,
                 step: self.step_timeout,
+                whole: self.round_timeout,
                 restart: if self.no_restart { Switch::Off } else { Switch::On },
+                watch: self.watch.open(console).await?,
             };
             let report = |end: &RoundEnd| {
-                console.note(&Round::of(end).describe());
+                console.note(&round(end).describe());
                 ends.push(end.clone());
             };
             run_aggregator(process, stop_on_ctrl_c()?, report).await.map_err(failed)
@@ -128,11 +92,6 @@ impl Aggregator {
         let traffic = run(work);
         // What was decided is kept, also when a later round failed.
         let out = write(common.out.as_deref().filter(|_| !ends.is_empty()), &ends)?;
-        let document = Document { rounds: ends.iter().map(Round::of).collect(), traffic: traffic?, out };
-        let mut text: String = document.rounds.iter().map(|round| round.describe() + "\n").collect();
-        text.push_str(&describe_traffic(&document.traffic));
-        let is_complete = document.rounds.iter().all(|round| round.has_result);
-        console.result(&document, &text)?;
-        Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Document { user: None, rounds: ends.iter().map(round).collect(), traffic: traffic?, out }.show(console)
     }
 }

@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use rand::RngExt;
-use serde::Serialize;
 use thalweg::descent::{Error, Result, Seed};
-use thalweg::vote::net::{ClientProcess, ClientRound, Traffic, run_client};
+use thalweg::vote::net::{ClientProcess, ClientRound, run_client};
 use thalweg::vote::prg;
 use thalweg::vote::signs::{ZeroVote, of_gradient};
 use thalweg::vote::wire::Party;
 use thalweg::vote::{Domain, Settings};
 
 use super::failed;
-use super::network::{Counts, describe_traffic, folder, run, seconds, stop_on_ctrl_c, write};
+use super::network::{Document, Round, WatchOptions, folder, run, seconds, stop_on_ctrl_c, write};
 use crate::cli::Common;
 use crate::cli::console::Console;
 
@@ -52,40 +51,12 @@ pub(crate) struct Client {
     /// Seconds for which a server may be away
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     away: Duration,
+    #[command(flatten)]
+    watch: WatchOptions,
 }
 
-#[derive(Serialize)]
-struct Document {
-    user: u16,
-    rounds: Vec<Round>,
-    traffic: Traffic,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    out: Option<PathBuf>,
-}
-
-/// A round without its votes, which `--out` holds.
-#[derive(Serialize)]
-struct Round {
-    round: u32,
-    has_result: bool,
-    counts: Option<Counts>,
-    reason: Option<String>,
-}
-
-impl Round {
-    fn of(end: &ClientRound) -> Self {
-        let counts = end.tally.as_ref().map(|tally| Counts::of(&tally.votes()));
-        Self { round: end.round, has_result: end.tally.is_some(), counts, reason: end.reason.clone() }
-    }
-
-    fn describe(&self) -> String {
-        match self.counts {
-            Some(Counts { plus, minus, ties }) => {
-                format!("round {}: {plus} times +1, {minus} times -1, {ties} ties", self.round)
-            }
-            None => format!("round {}: no result, {}", self.round, self.reason.as_deref().unwrap_or("for no known reason")),
-        }
-    }
+fn round(end: &ClientRound) -> Round {
+    Round::new(end.round, end.tally.as_ref(), end.reason.clone(), None)
 }
 
 impl Client {
@@ -104,6 +75,7 @@ impl Client {
                 dealer: self.dealer.clone(),
                 patience: self.patience,
                 away: self.away,
+                watch: self.watch.open(console).await?,
             };
             let votes = |round: u32| {
                 source.votes(&settings, user, round).map_err(|error| {
@@ -113,7 +85,7 @@ impl Client {
                 })
             };
             let report = |end: &ClientRound| {
-                console.note(&Round::of(end).describe());
+                console.note(&round(end).describe());
                 ends.push(end.clone());
             };
             run_client(process, stop_on_ctrl_c()?, votes, report).await.map_err(failed)
@@ -121,12 +93,7 @@ impl Client {
         let traffic = run(work);
         let out = write(common.out.as_deref().filter(|_| !ends.is_empty()), &ends)?;
         let traffic = unreadable.map_or(traffic, Err)?;
-        let document = Document { user, rounds: ends.iter().map(Round::of).collect(), traffic, out };
-        let mut text: String = document.rounds.iter().map(|round| round.describe() + "\n").collect();
-        text.push_str(&describe_traffic(&document.traffic));
-        let is_complete = !document.rounds.is_empty() && document.rounds.iter().all(|round| round.has_result);
-        console.result(&document, &text)?;
-        Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Document { user: Some(user), rounds: ends.iter().map(round).collect(), traffic, out }.show(console)
     }
 
     fn source(&self, common: &Common) -> Result<Source> {

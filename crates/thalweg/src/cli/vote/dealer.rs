@@ -10,7 +10,7 @@ use thalweg::vote::net::{DealerProcess, Traffic, run_dealer};
 use thalweg::vote::wire::Party;
 
 use super::failed;
-use super::network::{describe_traffic, folder, listen, run, stop_on_ctrl_c};
+use super::network::{WatchOptions, describe_traffic, folder, listen, run, stop_on_ctrl_c};
 use crate::cli::console::Console;
 
 /// Run the dealer of a vote over a network: it prepares shared randomness, and never sees a vote
@@ -27,6 +27,8 @@ pub(crate) struct Dealer {
     /// Where to listen for users and the aggregator
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7001")]
     listen: String,
+    #[command(flatten)]
+    watch: WatchOptions,
 }
 
 #[derive(Serialize)]
@@ -38,7 +40,8 @@ impl Dealer {
     pub(super) fn run(self, console: &Console) -> Result<ExitCode> {
         let keys = folder(&self.keys, "the dealer", |party| *party == Party::Dealer)?;
         let work = async {
-            let process = DealerProcess { folder: keys, listener: listen(&self.listen, console).await? };
+            let listener = listen(&self.listen, console).await?;
+            let process = DealerProcess { folder: keys, listener, watch: self.watch.open(console).await? };
             run_dealer(process, stop_on_ctrl_c()?).await.map_err(failed)
         };
         let traffic = run(work)?;

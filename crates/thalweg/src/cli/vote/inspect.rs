@@ -145,6 +145,7 @@ fn contents(frame: &Frame<'_>) -> Result<String, Fault> {
         FrameKind::SignFlags | FrameKind::SignFlagsAll => "masked signs".into(),
         FrameKind::MacCommit => "a commitment".into(),
         FrameKind::MacOpen => "an opened commitment, not shown".into(),
+        FrameKind::GreetAgain => "somebody has not revealed its part of the beacon: greet again".into(),
         FrameKind::Mean => "sums of the groups' votes".into(),
     })
 }
