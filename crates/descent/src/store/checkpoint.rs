@@ -8,7 +8,8 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::store::{StoreError, write_atomically};
+use crate::store::StoreError;
+use crate::store::atomic::write_atomically_alone;
 use crate::{Layout, Real, Record};
 
 /// The format of the files written here.
@@ -58,7 +59,7 @@ impl Header {
 /// # Errors
 /// [`StoreError::Io`]; then nothing lies under `path`.
 pub fn save_checkpoint<F: Real>(path: &Path, snapshot: &Snapshot<F>, event_bytes: u64) -> Result<(), StoreError> {
-    write_atomically(path, &checkpoint_to_bytes(path, snapshot, event_bytes)?)
+    write_atomically_alone(path, &checkpoint_to_bytes(path, snapshot, event_bytes)?)
 }
 
 /// The bytes of a checkpoint; `path` names it in errors.
