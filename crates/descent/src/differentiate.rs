@@ -13,6 +13,13 @@ pub trait Differentiate<X, F>: Send + Sync {
     fn differentiate<'a>(&'a self, parameters: &'a [F], shard: &'a X) -> Result<Box<dyn Contributions<F> + 'a>>;
 }
 
+/// Shared, so that an observer may look at gradients too.
+impl<X, F, D: Differentiate<X, F> + ?Sized> Differentiate<X, F> for std::sync::Arc<D> {
+    fn differentiate<'a>(&'a self, parameters: &'a [F], shard: &'a X) -> Result<Box<dyn Contributions<F> + 'a>> {
+        (**self).differentiate(parameters, shard)
+    }
+}
+
 /// One gradient for each unit (an example, a client, a scenario), not necessarily stored.
 ///
 /// A clip is a choice of weights, a plain sum has weights 1, and an objective without units has one unit.

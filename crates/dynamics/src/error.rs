@@ -89,7 +89,9 @@ impl Error {
         match self {
             Self::Value { .. } | Self::NoFixedPoint { .. } | Self::Vector { .. } => true,
             Self::Step { source, .. } => source.is_input(),
-            Self::Measurement(error) => matches!(error, thalweg_probes::Error::Value { .. }),
+            Self::Measurement(error) => {
+                matches!(error, thalweg_probes::Error::Value { .. } | thalweg_probes::Error::NotSeparable)
+            }
             Self::Flow { .. } | Self::Diverged { .. } => false,
         }
     }

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | layers | [`layers`]: dense, convolution, embedding, normalisation, attention, pooling, residuals |
 //! | whole networks | [`zoo`], described by [`NetworkConfig`] |
-//! | examples and objectives | [`Samples`], [`Classification`], [`NextToken`]; several [`Views`] of an example |
+//! | examples and objectives | [`Samples`], [`Classification`], [`NextToken`], [`Regression`]; several [`Views`] of an example |
 //! | the average of the iterates | [`MovingAverage`] |
 //! | weights in files | [`weights`] |
 //!
@@ -64,6 +64,7 @@ mod norms;
 pub mod pass;
 pub mod per_example;
 pub mod plan;
+pub mod regression;
 pub mod samples;
 mod tap;
 mod uses;
@@ -81,7 +82,7 @@ pub use layers::embedding::{Embedding, EmbeddingConfig};
 pub use layers::group_norm::{GroupNorm, GroupNormConfig};
 pub use layers::layer_norm::{LayerNorm, LayerNormConfig};
 pub use layers::linear::{Linear, LinearConfig};
-pub use layers::pooling::{avg_pool2d, global_avg_pool2d, max_pool2d, mean_over_positions};
+pub use layers::pooling::{avg_pool2d, global_avg_pool2d, last_position, max_pool2d, mean_over_positions};
 pub use layers::residual::{join, residual};
 pub use loss::cross_entropy;
 pub use moving_average::{Average, MovingAverage};
@@ -89,11 +90,13 @@ pub use next_token::NextToken;
 pub use pass::Pass;
 pub use per_example::PerExample;
 pub use plan::{Initial, Plan};
+pub use regression::{Draw, Pairs, Regression};
 pub use samples::{Inputs, Samples, Tokens};
 pub use views::{Augmentation, Mirror, Views};
+pub use zoo::attention_only::{AttentionOnly, AttentionOnlyConfig};
 pub use zoo::bag::{Bag, BagConfig};
 pub use zoo::cnn::{Cnn, CnnConfig};
 pub use zoo::mlp::{Mlp, MlpConfig};
 pub use zoo::network::{Network, NetworkConfig};
 pub use zoo::resnet::{Normalisation, ResNet, ResNetConfig};
-pub use zoo::transformer::{Head, Transformer, TransformerConfig};
+pub use zoo::transformer::{Head, Norms, Transformer, TransformerConfig};

@@ -330,6 +330,34 @@ fn every_network_of_the_zoo() {
 }
 
 #[test]
+fn transformers_that_are_read_at_the_last_position() {
+    let samples = Samples::tokens(ids(&[0, 1, 2, 3], 3, 7), 3, vec![3; 4], vec![0, 4, 2, 1], 5).unwrap();
+    for norms in [Norms::Before, Norms::None] {
+        let config = TransformerConfig::new(7, 3, 8, 1, 2, Head::Last { classes: 5 });
+        let config = config.with_norms(norms).with_activation(Activation::Relu);
+        check_network(&NetworkConfig::Transformer(config), &samples, 4);
+    }
+}
+
+#[test]
+fn attention_alone_on_vectors() {
+    for layers in 1..=3 {
+        let config = AttentionOnlyConfig { inputs: 4, outputs: 2, width: 8, layers, heads: 2 };
+        let mut plan = Plan::new();
+        let network = config.build(&mut plan).unwrap();
+        for units in [1, 4] {
+            check(&plan, units, &|pass, indices| {
+                let n = indices.len();
+                let sequences = examples::<2, 1>(indices, [5 * 4]);
+                let targets = examples::<2, 1>(indices, [2]);
+                assert_eq!(sequences.dims(), [n, 20]);
+                regression::half_squared_errors(network.forward(pass, sequences).unwrap(), targets).unwrap()
+            });
+        }
+    }
+}
+
+#[test]
 fn a_unit_of_weight_0_is_left_out_even_if_its_gradient_is_no_number() {
     let mut values = numbers(3 * 72, 4);
     values[..72].fill(3e38);

@@ -18,25 +18,77 @@ pub struct Part {
     pub rows: usize,
     /// Its columns.
     pub columns: usize,
+    /// From the start of a row to that of the next.
+    pub stride: usize,
 }
 
 impl Part {
     /// A matrix of so many rows and columns from there on; a vector has one row.
     pub fn new(start: usize, rows: usize, columns: usize) -> Self {
-        Self { start, rows, columns }
+        Self { start, rows, columns, stride: columns }
+    }
+
+    /// Some columns of a wider matrix that starts there: the query weights of a head, say.
+    pub fn columns_of(matrix: Self, columns: Range<usize>) -> Self {
+        Self { start: matrix.start + columns.start, rows: matrix.rows, columns: columns.len(), stride: matrix.stride }
     }
 
     fn end(&self) -> usize {
-        self.start + self.rows * self.columns
+        match self.rows {
+            0 => self.start,
+            rows => self.start + (rows - 1) * self.stride + self.columns,
+        }
     }
 
-    fn of<'a>(&self, vector: &'a [f64]) -> &'a [f64] {
-        &vector[self.start..self.end()]
+    pub(crate) fn row<'a, F>(&self, vector: &'a [F], row: usize) -> &'a [F] {
+        let start = self.start + row * self.stride;
+        &vector[start..start + self.columns]
     }
 
-    fn row<'a>(&self, vector: &'a [f64], row: usize) -> &'a [f64] {
-        &self.of(vector)[row * self.columns..(row + 1) * self.columns]
+    fn inner(&self, x: &[f64], y: &[f64]) -> f64 {
+        (0..self.rows).map(|row| dot(self.row(x, row), self.row(y, row))).sum()
     }
+}
+
+/// Vectors within the parameters, one for each unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// The rows of a matrix.
+    Rows(Part),
+    /// The columns of a matrix.
+    Columns(Part),
+}
+
+impl Frame {
+    fn part(&self) -> &Part {
+        match self {
+            Self::Rows(part) | Self::Columns(part) => part,
+        }
+    }
+
+    fn units(&self) -> usize {
+        match self {
+            Self::Rows(part) => part.rows,
+            Self::Columns(part) => part.columns,
+        }
+    }
+
+    /// The inner product of a unit's vector in x and another's in y.
+    fn inner(&self, x: &[f64], i: usize, y: &[f64], j: usize) -> f64 {
+        match self {
+            Self::Rows(part) => dot(part.row(x, i), part.row(y, j)),
+            Self::Columns(part) => (0..part.rows).map(|row| part.row(x, row)[i] * part.row(y, row)[j]).sum(),
+        }
+    }
+}
+
+/// Which entries of a difference of Gram matrices are conserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entries {
+    /// All: units that only meet in a product may be mixed.
+    All,
+    /// Those of a unit with itself: each unit may be scaled.
+    Diagonal,
 }
 
 /// A conserved quantity: one number, or one for each unit or pair of rows.
@@ -81,6 +133,16 @@ pub enum Conserved {
         parts: Vec<Part>,
         /// The C, one after the other; 0 where empty.
         centre: Vec<f64>,
+    },
+    /// `sum_plus <v_i, v_j> - sum_minus <w_i, w_j>` of the vectors of units i and j: pairs of layers as networks store them. With all
+    /// entries, query and key or value and output of a head of attention; with the diagonal, the units of a ReLU layer.
+    Frames {
+        /// The v.
+        plus: Vec<Frame>,
+        /// The w.
+        minus: Vec<Frame>,
+        /// Which of them.
+        entries: Entries,
     },
     /// The sum of each column of W, for a loss that does not change when all rows move alike: the weights of a softmax.
     ColumnSums {
@@ -163,8 +225,22 @@ impl Conserved {
                 let entries = parts.iter().map(|part| part.rows * part.columns).sum();
                 if centre.is_empty() { Ok(()) } else { same("the length of the centre", centre.len(), entries) }
             }
+            Self::Frames { plus, minus, .. } => {
+                let units = plus.first().map_or(0, Frame::units);
+                plus.iter().chain(minus).try_for_each(|frame| {
+                    fits("a frame", frame.part().end())?;
+                    same("the units of a frame", frame.units(), units)
+                })
+            }
             Self::ColumnSums { part } => fits("the weights", part.end()),
         }
+    }
+
+    /// The squared size of the parameters of a balance: independent noise of standard deviation s in an update moves the quantity by
+    /// `2 rate s` times its root, in first order. `None` for other quantities.
+    pub(crate) fn squared_size(&self, parameters: &[f64]) -> Option<f64> {
+        let Self::Balance { plus, minus } = self else { return None };
+        Some(plus.iter().chain(minus).map(|part| part.inner(parameters, parameters)).sum())
     }
 
     /// The parameters less the centre.
@@ -178,9 +254,12 @@ impl Conserved {
             Self::Gram { parts, centre } if !centre.is_empty() => {
                 let mut rest = &centre[..];
                 for part in parts {
-                    let (own, others) = rest.split_at(part.rows * part.columns);
-                    subtract(part.start..part.end(), own);
-                    rest = others;
+                    for row in 0..part.rows {
+                        let (own, others) = rest.split_at(part.columns);
+                        let start = part.start + row * part.stride;
+                        subtract(start..start + part.columns, own);
+                        rest = others;
+                    }
                 }
             }
             _ => {}
@@ -192,7 +271,7 @@ impl Conserved {
     fn form(&self, x: &[f64], y: &[f64]) -> Vec<f64> {
         match self {
             Self::Balance { plus, minus } => {
-                let sum = |parts: &[Part]| parts.iter().map(|part| dot(part.of(x), part.of(y))).sum::<f64>();
+                let sum = |parts: &[Part]| parts.iter().map(|part| part.inner(x, y)).sum::<f64>();
                 vec![sum(plus) - sum(minus)]
             }
             Self::Units { incoming, biases, outgoing } => {
@@ -220,6 +299,19 @@ impl Conserved {
                     0.5 * (dot(part.row(x, i), part.row(y, j)) + dot(part.row(y, i), part.row(x, j)))
                 };
                 (0..rows * rows).map(|at| parts.iter().map(|part| rows_of(part, at / rows, at % rows)).sum()).collect()
+            }
+            Self::Frames { plus, minus, entries } => {
+                let units = plus.first().map_or(0, Frame::units);
+                let entry = |i: usize, j: usize| {
+                    let sum = |frames: &[Frame]| {
+                        frames.iter().map(|frame| 0.5 * (frame.inner(x, i, y, j) + frame.inner(y, i, x, j))).sum::<f64>()
+                    };
+                    sum(plus) - sum(minus)
+                };
+                match entries {
+                    Entries::All => (0..units * units).map(|at| entry(at / units, at % units)).collect(),
+                    Entries::Diagonal => (0..units).map(|unit| entry(unit, unit)).collect(),
+                }
             }
             Self::ColumnSums { part } => (0..part.columns).map(|j| (0..part.rows).map(|i| part.row(y, i)[j]).sum()).collect(),
         }
@@ -251,6 +343,34 @@ mod tests {
     }
 
     #[test]
+    fn frames_are_units_and_products_as_networks_store_them() {
+        let vector: Vec<f64> = (0..40).map(|at| (f64::from(at) * 0.7).sin()).collect();
+        // A (2 x 3) B (3 x 2), side by side in one block of 5 columns, and the same apart.
+        let wide = Part::new(0, 3, 5);
+        let (a, b) = (Part::columns_of(wide, 0..2), Part::columns_of(wide, 2..5));
+        let apart: Vec<f64> = (0..2)
+            .flat_map(|i| (0..3).map(move |k| (k, i)))
+            .map(|(k, i)| vector[5 * k + i])
+            .chain((0..3).flat_map(|row| vector[5 * row + 2..5 * row + 5].to_vec()))
+            .collect();
+        let frames = |entries| Conserved::Frames { plus: vec![Frame::Rows(a)], minus: vec![Frame::Rows(b)], entries };
+        let product = Conserved::Product { left: Part::new(0, 2, 3), right: Part::new(6, 3, 3) };
+        let (found, expected) = (frames(Entries::All).value(&vector).unwrap(), product.value(&apart).unwrap());
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-14), "{found:?} {expected:?}");
+        let diagonal = frames(Entries::Diagonal).value(&vector).unwrap();
+        assert_eq!(diagonal, [found[0], found[4], found[8]]);
+
+        let units = Conserved::Units { incoming: Part::new(0, 2, 3), biases: Some(6..8), outgoing: Part::new(8, 4, 2) };
+        let same = Conserved::Frames {
+            plus: vec![Frame::Rows(Part::new(0, 2, 3)), Frame::Columns(Part::new(6, 1, 2))],
+            minus: vec![Frame::Columns(Part::new(8, 4, 2))],
+            entries: Entries::Diagonal,
+        };
+        let (found, expected) = (same.value(&vector).unwrap(), units.value(&vector).unwrap());
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-14));
+    }
+
+    #[test]
     fn parts_that_do_not_fit_are_refused() {
         let part = Part::new;
         for wrong in [
@@ -261,6 +381,12 @@ mod tests {
             Conserved::Sphere { entries: 0..2, centre: vec![1.0] },
             Conserved::Gram { parts: vec![part(0, 1, 1), part(1, 2, 2)], centre: vec![] },
             Conserved::ColumnSums { part: part(4, 2, 2) },
+            Conserved::Frames {
+                plus: vec![Frame::Rows(part(0, 2, 2))],
+                minus: vec![Frame::Rows(part(4, 1, 2))],
+                entries: Entries::All,
+            },
+            Conserved::Frames { plus: vec![Frame::Columns(part(0, 2, 4))], minus: vec![], entries: Entries::Diagonal },
         ] {
             assert!(matches!(wrong.value(&[0.0; 7]), Err(Error::Value { .. })), "{wrong:?}");
         }

@@ -18,6 +18,10 @@ pub enum Error {
         expected: String,
     },
 
+    /// Points that no separator tells apart.
+    #[error("the margin is 0 to rounding: the points are not separable by this kernel (one point with two labels?)")]
+    NotSeparable,
+
     /// A matrix entry that is no finite number.
     #[error("the matrix has {value} in row {row}, column {column}; all its entries must be finite")]
     NotFinite {

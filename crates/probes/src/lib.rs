@@ -7,6 +7,10 @@
 //! | [`Loss`] | the mean loss of the batch, where the guard shows it |
 //! | [`Norms`] | the norms of parameters and update |
 //! | [`Monitor`] | any conserved quantity, its drift, and whether that is the predicted one |
+//! | [`watch::Invariants`] | several conserved quantities at once, and what a disagreement means |
+//! | [`watch::Spectra`], [`watch::Subspaces`] | effective ranks of weight matrices, and how far their rows are from others' |
+//! | [`watch::Forgetting`] | how fast the loss forgets itself |
+//! | [`watch::NoiseScale`] | how noisy gradients are against their mean |
 //! | [`Balance`] | the balance of neighbouring layers, its drift, and the drift that the step size predicts |
 //!
 //! Mathematics of any run, on plain matrices:
@@ -39,6 +43,7 @@ pub mod rank;
 pub mod spectrum;
 pub mod subspace;
 pub mod svd;
+pub mod watch;
 
 pub use balance::Balance;
 pub use conserved::Conserved;

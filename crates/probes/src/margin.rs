@@ -6,6 +6,7 @@
 
 use faer::{Mat, MatRef, Side};
 use serde::Serialize;
+use thalweg_descent::Real;
 
 use crate::error::{Error, Result};
 use crate::svd::check_finite;
@@ -60,25 +61,21 @@ const SEPARABLE: f64 = 1e-14;
 /// ```
 ///
 /// # Errors
-/// [`Error::Value`] for no points, sizes that do not fit, labels other than +-1, a kernel that is not symmetric and positive
-/// semidefinite, and points that are not separable; [`Error::NotFinite`] for an entry that is not finite.
+/// [`Error::Value`] for no points, sizes that do not fit, labels other than +-1, and a kernel that is not symmetric and positive
+/// semidefinite; [`Error::NotSeparable`] for points that no separator tells apart; [`Error::NotFinite`] for an entry that is not finite.
 pub fn of(kernel: MatRef<'_, f64>, labels: &[f64], search: &Search) -> Result<Margin> {
     check(kernel, labels)?;
     let n = labels.len();
     let scale = (0..n).map(|i| kernel[(i, i)]).sum::<f64>() / n as f64;
-    let not_separable = || {
-        let expected = "above 0: the points are not separable by this kernel (one point with two labels?)";
-        Error::value("the margin", "0 to rounding", expected)
-    };
     if scale <= 0.0 {
-        return Err(not_separable());
+        return Err(Error::NotSeparable);
     }
     let signed = Mat::from_fn(n, n, |i, j| labels[i] * labels[j] * kernel[(i, j)] / scale);
     let (weights, iterations) = minimise(signed.as_ref(), search);
     let image = times(signed.as_ref(), &weights);
     let square: f64 = weights.iter().zip(&image).map(|(p, g)| p * g).sum();
     if square <= SEPARABLE {
-        return Err(not_separable());
+        return Err(Error::NotSeparable);
     }
     let least = image.iter().copied().fold(f64::INFINITY, f64::min);
     let (upper, lower) = ((square * scale).sqrt(), least / square.sqrt() * scale.sqrt());
@@ -86,6 +83,27 @@ pub fn of(kernel: MatRef<'_, f64>, labels: &[f64], search: &Search) -> Result<Ma
     let lower = lower.min(upper);
     let support = weights.iter().filter(|&&weight| weight > 0.0).count();
     Ok(Margin { margin: 0.5 * (lower + upper), lower, upper, weights, support, iterations })
+}
+
+/// The margin by which vectors are separated from 0 by one direction: gradients of single examples' scores, say. `None` where no
+/// direction does.
+///
+/// # Errors
+/// As [`of`], but for vectors that cannot be separated.
+///
+/// # Panics
+/// When the vectors have different lengths.
+pub fn from_zero<F: Real>(vectors: &[Vec<F>], search: &Search) -> Result<Option<Margin>> {
+    let inner = |a: &[F], b: &[F]| {
+        assert_eq!(a.len(), b.len(), "vectors of one space");
+        a.iter().zip(b).map(|(a, b)| a.to_f64() * b.to_f64()).sum::<f64>()
+    };
+    let n = vectors.len();
+    let kernel = Mat::from_fn(n, n, |i, j| inner(&vectors[i.min(j)], &vectors[i.max(j)]));
+    match of(kernel.as_ref(), &vec![1.0; n], search) {
+        Err(Error::NotSeparable) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// `Q p` is computed anew after so many updates, lest rounding adds up.
@@ -196,6 +214,14 @@ mod tests {
             let found = of(kernel.as_ref(), &labels, &Search::default()).unwrap().margin;
             assert!((found / scale.sqrt() / one - 1.0).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn vectors_on_one_side_have_a_margin_and_opposite_ones_none() {
+        let found = from_zero(&[vec![1.0f32, 1.0], vec![1.0, -1.0]], &Search::default()).unwrap().unwrap();
+        assert!((found.lower - 1.0).abs() < 1e-9 && (found.upper - 1.0).abs() < 1e-9);
+        assert_eq!(from_zero(&[vec![1.0, 0.0], vec![-1.0, 0.0]], &Search::default()).unwrap(), None);
+        assert!(from_zero::<f64>(&[], &Search::default()).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    fn epsilon(self) -> f64 {
+    pub(crate) fn epsilon(self) -> f64 {
         match self {
             Self::Single => f64::from(f32::EPSILON),
             Self::Double => f64::EPSILON,

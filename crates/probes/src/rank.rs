@@ -57,6 +57,39 @@ impl RankRule {
     }
 }
 
+impl std::fmt::Display for RankRule {
+    /// As [`FromStr`](std::str::FromStr) reads it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Relative(share) => write!(f, "relative:{share:?}"),
+            Self::Absolute(value) => write!(f, "absolute:{value:?}"),
+            Self::Fixed(k) => write!(f, "fixed:{k}"),
+            Self::Energy(share) => write!(f, "energy:{share:?}"),
+        }
+    }
+}
+
+impl std::str::FromStr for RankRule {
+    type Err = Error;
+
+    /// `relative:SHARE`, `absolute:VALUE`, `fixed:K` or `energy:SHARE`.
+    fn from_str(text: &str) -> Result<Self> {
+        let rule = text.split_once(':').and_then(|(rule, value)| match rule {
+            "relative" => Some(Self::Relative(value.parse().ok()?)),
+            "absolute" => Some(Self::Absolute(value.parse().ok()?)),
+            "fixed" => Some(Self::Fixed(value.parse().ok()?)),
+            "energy" => Some(Self::Energy(value.parse().ok()?)),
+            _ => None,
+        });
+        let rule = rule.ok_or_else(|| {
+            Error::value("the rank rule", text, "relative:SHARE, absolute:VALUE, fixed:K or energy:SHARE, such as relative:1e-6")
+        })?;
+        // What no matrix can meet is said now.
+        let values = vec![1.0; if let Self::Fixed(k) = rule { k.max(1) } else { 1 }];
+        rule.rank(&values).map(|_| rule)
+    }
+}
+
 fn energy_rank(values: &[f64], share: f64) -> usize {
     let total: f64 = values.iter().map(|value| value * value).sum();
     let mut sum = 0.0;
@@ -86,6 +119,16 @@ mod tests {
         for rule in [RankRule::DOUBLE, RankRule::Absolute(0.1), RankRule::Energy(0.5)] {
             assert_eq!(rule.rank(&[]).unwrap(), 0);
             assert_eq!(rule.rank(&[0.0, 0.0]).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn rules_are_read_as_they_are_written() {
+        for rule in [RankRule::Relative(1e-6), RankRule::Absolute(0.25), RankRule::Fixed(3), RankRule::Energy(0.9)] {
+            assert_eq!(rule.to_string().parse::<RankRule>().unwrap(), rule);
+        }
+        for wrong in ["", "relative", "relative:x", "rank:3", "fixed:0", "fixed:-1", "energy:2", "energy:NaN", "relative:-1"] {
+            assert!(wrong.parse::<RankRule>().is_err(), "{wrong}");
         }
     }
 

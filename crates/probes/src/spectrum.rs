@@ -35,8 +35,15 @@ pub struct EffectiveRank {
 /// # Errors
 /// As [`svd::decompose`] and [`RankRule::rank`].
 pub fn effective_rank(matrix: MatRef<'_, f64>, rule: RankRule, dropped: usize) -> Result<EffectiveRank> {
-    let values = svd::singular_values(matrix)?;
-    let rank = rule.rank(&values)?;
+    of_values(&svd::singular_values(matrix)?, rule, dropped)
+}
+
+/// Likewise, from singular values that do not increase.
+///
+/// # Errors
+/// As [`RankRule::rank`].
+pub fn of_values(values: &[f64], rule: RankRule, dropped: usize) -> Result<EffectiveRank> {
+    let rank = rule.rank(values)?;
     let left = values[..rank].get(dropped..).unwrap_or(&[]);
     Ok(EffectiveRank { value: entropy_rank(left), rank, empty: left.is_empty() })
 }

@@ -5,6 +5,7 @@ mod console;
 mod data;
 mod dynamics;
 mod private;
+mod probe;
 mod runs;
 mod schedule;
 mod stop;

@@ -10,14 +10,19 @@ pub mod features;
 mod federated;
 mod job;
 pub mod phase;
+mod probes;
+mod task;
 mod training;
 mod words;
 
 pub use config::{
-    Command, MachineConfig, NetworkChoice, Optimiser, PLAIN, PrivacyConfig, RecordConfig, Sampling, TrainingConfig, TrainingLoop,
+    Command, Form, MachineConfig, NetworkChoice, Optimiser, PLAIN, PrivacyConfig, RecordConfig, Sampling, TrainingConfig,
+    TrainingLoop,
 };
 pub use data_config::{DataConfig, PictureSize};
 pub use dataset::{Input, TrainAndTest, load_data};
 pub use federated::{Split, VoteConfig, VoteProgress, VoteSummary};
 pub use job::{Job, KEY_FILE, Summary, resume_key};
-pub use training::{MOST_STEPS, Training};
+pub use probes::{ProbeConfig, ProbeName};
+pub use task::{Learned, Milestones, Task};
+pub use training::{MOST_STEPS, Measured, Training};

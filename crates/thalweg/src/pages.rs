@@ -4,6 +4,7 @@ mod audit;
 mod comparison;
 mod dynamics;
 mod plan;
+mod probes;
 mod run;
 mod series;
 mod study;

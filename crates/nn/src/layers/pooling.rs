@@ -51,6 +51,12 @@ pub fn mean_over_positions(input: Tensor<3>, padding: Option<Tensor<2, Bool>>) -
     ((input * present).sum_dim(1) / counts).reshape([n, width])
 }
 
+/// The last position of each sequence: from `[n, length, width]` to `[n, width]`.
+pub fn last_position(input: Tensor<3>) -> Tensor<2> {
+    let [n, length, width] = input.dims();
+    input.slice([0..n, length - 1..length, 0..width]).reshape([n, width])
+}
+
 fn check_windows(layer: &str, dims: [usize; 4], kernel: [usize; 2], stride: [usize; 2]) -> Result<()> {
     let [_, _, height, width] = dims;
     let fits = (1..=height).contains(&kernel[0]) && (1..=width).contains(&kernel[1]);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_descent::Layout;
 
 use crate::samples::Inputs;
+use crate::zoo::attention_only::{AttentionOnly, AttentionOnlyConfig};
 use crate::zoo::bag::{Bag, BagConfig};
 use crate::zoo::cnn::{Cnn, CnnConfig};
 use crate::zoo::mlp::{Mlp, MlpConfig};
@@ -37,6 +38,8 @@ pub enum NetworkConfig {
     Transformer(TransformerConfig),
     /// A bag of words.
     Bag(BagConfig),
+    /// Layers of attention alone, on sequences of vectors.
+    AttentionOnly(AttentionOnlyConfig),
 }
 
 impl NetworkConfig {
@@ -63,6 +66,7 @@ impl NetworkConfig {
             Self::Resnet(config) => Body::ResNet(config.build(&mut plan)?, config.image),
             Self::Transformer(config) => Body::Transformer(Box::new(config.build(&mut plan)?)),
             Self::Bag(config) => Body::Bag(config.build(&mut plan)?),
+            Self::AttentionOnly(config) => Body::AttentionOnly(config.build(&mut plan)?),
         };
         Ok(Network { config: self.clone(), plan, body })
     }
@@ -83,6 +87,7 @@ enum Body {
     ResNet(ResNet, [usize; 3]),
     Transformer(Box<Transformer>),
     Bag(Bag),
+    AttentionOnly(AttentionOnly),
 }
 
 impl Network {
@@ -113,6 +118,7 @@ impl Network {
             (Body::ResNet(resnet, image), Inputs::Features(features)) => resnet.forward(pass, images(features, *image)?),
             (Body::Transformer(transformer), Inputs::Tokens(tokens)) => transformer.class_logits(pass, tokens),
             (Body::Bag(bag), Inputs::Tokens(tokens)) => bag.forward(pass, tokens),
+            (Body::AttentionOnly(_), _) => Err(wrong_inputs("layers of attention alone give numbers, not classes")),
             (Body::Transformer(_) | Body::Bag(_), Inputs::Features(_)) => {
                 Err(wrong_inputs("a transformer or bag of words takes tokens, not features"))
             }
@@ -130,6 +136,17 @@ impl Network {
         match (&self.body, inputs) {
             (Body::Transformer(transformer), Inputs::Tokens(tokens)) => transformer.token_logits(pass, tokens),
             _ => Err(wrong_inputs("scores of tokens come from a transformer on tokens")),
+        }
+    }
+
+    /// The numbers that the network answers to sequences of vectors: from `[n, length * inputs]` to `[n, outputs]`.
+    ///
+    /// # Errors
+    /// [`Error::Samples`] when the network gives classes or the vectors have another length.
+    pub fn values(&self, pass: &Pass<'_>, sequences: Tensor<2>) -> Result<Tensor<2>> {
+        match &self.body {
+            Body::AttentionOnly(network) => network.forward(pass, sequences),
+            _ => Err(wrong_inputs("numbers come from layers of attention alone; this network gives classes")),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::error::at_least_one;
 use crate::samples::Tokens;
 use crate::{
     Activation, Attention, AttentionConfig, Embedding, EmbeddingConfig, Error, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-    Mask, Pass, Plan, Result, mean_over_positions, residual,
+    Mask, Pass, Plan, Result, last_position, mean_over_positions, residual,
 };
 
 /// What stands at the end of a [`Transformer`].
@@ -24,6 +24,22 @@ pub enum Head {
     Tokens,
     /// As [`Head::Tokens`], with the token embedding's table as weights.
     TiedTokens,
+    /// The last position and a dense layer: one class a sequence.
+    Last {
+        /// The number of classes.
+        classes: usize,
+    },
+}
+
+/// Whether a [`Transformer`] normalises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norms {
+    /// Before each block of layers and at the end.
+    #[default]
+    Before,
+    /// Nowhere.
+    None,
 }
 
 /// Which positions a position of a [`Transformer`] attends to.
@@ -57,6 +73,12 @@ pub struct TransformerConfig {
     /// Which positions are attended to.
     #[serde(default)]
     pub view: View,
+    /// Whether it normalises.
+    #[serde(default)]
+    pub norms: Norms,
+    /// Within the dense layers.
+    #[serde(default = "gelu")]
+    pub activation: Activation,
     /// What stands at the end.
     pub head: Head,
 }
@@ -65,10 +87,39 @@ fn four() -> usize {
     4
 }
 
+fn gelu() -> Activation {
+    Activation::Gelu
+}
+
 impl TransformerConfig {
-    /// With an inner width of 4 `width` and a view of all positions.
+    /// With an inner width of 4 `width`, a view of all positions, layer norms and GELU.
     pub fn new(vocabulary: usize, length: usize, width: usize, layers: usize, heads: usize, head: Head) -> Self {
-        Self { vocabulary, length, width, layers, heads, expansion: four(), view: View::All, head }
+        Self {
+            vocabulary,
+            length,
+            width,
+            layers,
+            heads,
+            expansion: four(),
+            view: View::All,
+            norms: Norms::Before,
+            activation: gelu(),
+            head,
+        }
+    }
+
+    /// Sets whether it normalises.
+    #[must_use]
+    pub fn with_norms(mut self, norms: Norms) -> Self {
+        self.norms = norms;
+        self
+    }
+
+    /// Sets the function within the dense layers.
+    #[must_use]
+    pub fn with_activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
     }
 
     /// Sets which positions are attended to.
@@ -85,7 +136,7 @@ impl TransformerConfig {
         self
     }
 
-    /// Registers `token`, `position`, `layer.0.attention`, ..., `norm` and `head`.
+    /// Registers `token`, `position`, `layer.0.attention`, ..., `norm` where it normalises, and `head`.
     ///
     /// # Errors
     /// [`Error::Config`] when a size is 0 or the heads do not divide the width.
@@ -95,9 +146,12 @@ impl TransformerConfig {
         let token = EmbeddingConfig::new(self.vocabulary, self.width).build(plan, "token")?;
         let position = EmbeddingConfig::new(self.length, self.width).build(plan, "position")?;
         let layers = (0..self.layers).map(|at| Layer::build(plan, &format!("layer.{at}"), self)).collect::<Result<_>>()?;
-        let norm = LayerNormConfig::new(self.width).build(plan, "norm")?;
+        let norm = norm(plan, "norm", self)?;
         let output = match self.head {
-            Head::Classes { classes } => Output::Classes(LinearConfig::new(self.width, classes).build(plan, "head")?),
+            Head::Classes { classes } => {
+                Output::Classes(LinearConfig::new(self.width, classes).build(plan, "head")?, Pooling::Mean)
+            }
+            Head::Last { classes } => Output::Classes(LinearConfig::new(self.width, classes).build(plan, "head")?, Pooling::Last),
             Head::Tokens => Output::Tokens(LinearConfig::new(self.width, self.vocabulary).build(plan, "head")?),
             Head::TiedTokens => Output::Tied,
         };
@@ -105,50 +159,73 @@ impl TransformerConfig {
     }
 }
 
+fn norm(plan: &mut Plan, name: &str, config: &TransformerConfig) -> Result<Option<LayerNorm>> {
+    match config.norms {
+        Norms::Before => LayerNormConfig::new(config.width).build(plan, name).map(Some),
+        Norms::None => Ok(None),
+    }
+}
+
+fn normalise(norm: Option<&LayerNorm>, pass: &Pass<'_>, input: Tensor<3>) -> Result<Tensor<3>> {
+    match norm {
+        Some(norm) => norm.forward(pass, input),
+        None => Ok(input),
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Layer {
-    attention_norm: LayerNorm,
+    attention_norm: Option<LayerNorm>,
     attention: Attention,
-    dense_norm: LayerNorm,
+    dense_norm: Option<LayerNorm>,
     inner: Linear,
     outer: Linear,
+    activation: Activation,
 }
 
 impl Layer {
     fn build(plan: &mut Plan, name: &str, config: &TransformerConfig) -> Result<Self> {
         let (width, inner) = (config.width, config.width * config.expansion);
         Ok(Self {
-            attention_norm: LayerNormConfig::new(width).build(plan, &format!("{name}.attention-norm"))?,
+            attention_norm: norm(plan, &format!("{name}.attention-norm"), config)?,
             attention: AttentionConfig::new(width, config.heads).build(plan, &format!("{name}.attention"))?,
-            dense_norm: LayerNormConfig::new(width).build(plan, &format!("{name}.dense-norm"))?,
+            dense_norm: norm(plan, &format!("{name}.dense-norm"), config)?,
             inner: LinearConfig::new(width, inner).build(plan, &format!("{name}.inner"))?,
             outer: LinearConfig::new(inner, width).build(plan, &format!("{name}.outer"))?,
+            activation: config.activation,
         })
     }
 
     fn forward(&self, pass: &Pass<'_>, input: Tensor<3>, mask: &Mask) -> Result<Tensor<3>> {
-        let x = residual(input, |x| self.attention.forward(pass, self.attention_norm.forward(pass, x)?, mask))?;
-        residual(x, |x| {
-            let inner = self.inner.forward(pass, self.dense_norm.forward(pass, x)?)?;
-            self.outer.forward(pass, Activation::Gelu.forward(inner))
+        let attend = |x| self.attention.forward(pass, normalise(self.attention_norm.as_ref(), pass, x)?, mask);
+        residual(residual(input, attend)?, |x| {
+            let inner = self.inner.forward(pass, normalise(self.dense_norm.as_ref(), pass, x)?)?;
+            self.outer.forward(pass, self.activation.forward(inner))
         })
     }
 }
 
 #[derive(Clone, Debug)]
 enum Output {
-    Classes(Linear),
+    Classes(Linear, Pooling),
     Tokens(Linear),
     Tied,
 }
 
-/// Token and position embeddings, pre-norm blocks of attention and dense layers (GELU), a last norm, and a head.
+/// What a class is told from.
+#[derive(Clone, Copy, Debug)]
+enum Pooling {
+    Mean,
+    Last,
+}
+
+/// Token and position embeddings, blocks of attention and dense layers with a norm before each, a last norm, and a head.
 #[derive(Clone, Debug)]
 pub struct Transformer {
     token: Embedding,
     position: Embedding,
     layers: Vec<Layer>,
-    norm: LayerNorm,
+    norm: Option<LayerNorm>,
     output: Output,
     view: View,
 }
@@ -160,11 +237,18 @@ impl Transformer {
     /// [`Error::Shape`] when a token is outside the vocabulary or the sequences are too long; [`Error::Config`] when the
     /// network has another head.
     pub fn class_logits(&self, pass: &Pass<'_>, tokens: &Tokens) -> Result<Tensor<2>> {
-        let Output::Classes(head) = &self.output else {
+        let Output::Classes(head, pooling) = &self.output else {
             return Err(Error::config("transformer", "head", "tokens", "classification needs the head \"classes\""));
         };
         let padding = tokens.padding(&pass.device());
-        let pooled = mean_over_positions(self.encode(pass, tokens)?, padding);
+        let encoded = self.encode(pass, tokens)?;
+        let pooled = match (pooling, padding) {
+            (Pooling::Mean, padding) => mean_over_positions(encoded, padding),
+            (Pooling::Last, None) => last_position(encoded),
+            (Pooling::Last, Some(_)) => {
+                return Err(Error::Samples("the last position is read of sequences of one length; these are padded".to_owned()));
+            }
+        };
         head.forward(pass, pooled)
     }
 
@@ -177,7 +261,7 @@ impl Transformer {
         match &self.output {
             Output::Tokens(head) => head.forward(pass, encoded),
             Output::Tied => self.token.project(pass, encoded),
-            Output::Classes(_) => Err(Error::config(
+            Output::Classes(..) => Err(Error::config(
                 "transformer",
                 "head",
                 "classes",
@@ -197,6 +281,6 @@ impl Transformer {
         for layer in &self.layers {
             x = layer.forward(pass, x, &mask)?;
         }
-        self.norm.forward(pass, x)
+        normalise(self.norm.as_ref(), pass, x)
     }
 }

@@ -3,7 +3,9 @@
 mod check;
 mod deq;
 mod features;
+mod grok;
 mod icl;
+mod in_context;
 mod overlay;
 mod phase;
 mod relu;
@@ -30,6 +32,10 @@ pub(crate) enum Dynamics {
     Relu(relu::Relu),
     /// What a private network learns: signal, memorised noise, injected noise
     Features(features::Features),
+    /// Train a transformer on addition modulo p: it knows the examples long before it knows the rule
+    Grok(Box<grok::Grok>),
+    /// Train layers of attention to regress in context, beside what linear attention can do
+    InContext(Box<in_context::InContext>),
     /// Recompute published and reference values
     Check(check::Check),
     /// Draw theory over measurement on one page
@@ -46,6 +52,8 @@ impl Dynamics {
             Self::Deq(deq) => deq.run(common, console),
             Self::Relu(relu) => relu.run(common, console),
             Self::Features(features) => features.run(common, console),
+            Self::Grok(grok) => grok.run(common, console),
+            Self::InContext(in_context) => in_context.run(common, console),
             Self::Check(check) => check.run(console),
             Self::Overlay(overlay) => overlay.run(common, console),
             Self::Phase(phase) => phase.run(common, console),
@@ -56,6 +64,7 @@ impl Dynamics {
     pub(crate) fn heeds(&self) -> &'static [Heeded] {
         match self {
             Self::Icl(_) | Self::Deq(_) | Self::Features(_) | Self::Overlay(_) => &[Heeded::Out, Heeded::Seed],
+            Self::Grok(_) | Self::InContext(_) => &[Heeded::Out, Heeded::Seed, Heeded::Device],
             Self::Relu(_) => &[Heeded::Seed],
             Self::Phase(_) => &[Heeded::Out],
             Self::Check(_) => &[],

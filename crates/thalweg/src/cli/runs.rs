@@ -107,7 +107,10 @@ fn row(folder: &Path) -> Result<Row> {
     Ok(Row {
         run: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         status: Run::status(folder)?.to_string(),
-        mechanism: config.vote.as_ref().map_or_else(|| config.privacy.mechanism.clone(), |vote| format!("vote {}", vote.mode)),
+        mechanism: match &config.vote {
+            Some(vote) => format!("vote {}", vote.mode),
+            None => config.privacy.mechanism.clone(),
+        },
         epsilon: config.guarantee().map(|privacy| privacy.epsilon),
         steps: steps as u64,
         test_accuracy: last("test.accuracy"),

@@ -9,7 +9,7 @@ use thalweg_descent::{Error, Result, Schedule};
 use thalweg_nn::Augmentation;
 use thalweg_private::Objective;
 
-use crate::compose::{DataConfig, VoteConfig};
+use crate::compose::{DataConfig, ProbeConfig, Task, VoteConfig};
 
 /// The mechanism's name for training without a guarantee.
 pub const PLAIN: &str = "none";
@@ -24,6 +24,12 @@ pub enum Command {
     /// `thalweg vote train`.
     #[serde(rename = "vote train")]
     VoteTrain,
+    /// `thalweg dynamics grok`.
+    #[serde(rename = "dynamics grok")]
+    DynamicsGrok,
+    /// `thalweg dynamics in-context`.
+    #[serde(rename = "dynamics in-context")]
+    DynamicsInContext,
 }
 
 /// A training run: data, network, loop, privacy, what is recorded, and the machine.
@@ -34,6 +40,9 @@ pub struct TrainingConfig {
     pub command: Command,
     /// The examples.
     pub data: DataConfig,
+    /// Examples that are made up, in place of data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// The network.
     pub network: NetworkChoice,
     /// The loop.
@@ -45,6 +54,9 @@ pub struct TrainingConfig {
     pub vote: Option<VoteConfig>,
     /// What is recorded, and how often.
     pub record: RecordConfig,
+    /// What is watched beside.
+    #[serde(skip_serializing_if = "ProbeConfig::is_default")]
+    pub probe: ProbeConfig,
     /// Where it runs.
     pub machine: MachineConfig,
 }
@@ -85,6 +97,21 @@ pub enum NetworkChoice {
         /// Attention heads; they divide the width.
         #[serde(default = "default_heads")]
         heads: usize,
+        /// How it is built.
+        #[serde(default, skip_serializing_if = "Form::is_default")]
+        form: Form,
+    },
+    /// Layers of attention alone, for sequences of vectors.
+    Attention {
+        /// Numbers in each position.
+        #[serde(default = "default_width")]
+        width: usize,
+        /// Layers of attention.
+        #[serde(default = "one")]
+        layers: usize,
+        /// Attention heads; they divide the width.
+        #[serde(default = "default_heads")]
+        heads: usize,
     },
     /// A bag of words: the mean of their vectors and a dense layer.
     Bag {
@@ -92,6 +119,23 @@ pub enum NetworkChoice {
         #[serde(default = "default_width")]
         width: usize,
     },
+}
+
+/// How a transformer is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Layer norms, GELU, the mean over the positions.
+    #[default]
+    Usual,
+    /// No norms, rectifiers, read at the last position: as grokking is studied.
+    Bare,
+}
+
+impl Form {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 fn default_stages() -> Vec<usize> {
@@ -120,7 +164,7 @@ fn default_channels() -> Vec<usize> {
 
 impl NetworkChoice {
     /// The kinds, as files and commands spell them.
-    pub const KINDS: [&str; 5] = ["mlp", "cnn", "resnet", "transformer", "bag"];
+    pub const KINDS: [&str; 6] = ["mlp", "cnn", "resnet", "transformer", "bag", "attention"];
 
     /// A network of that kind in its usual size.
     ///
@@ -131,7 +175,10 @@ impl NetworkChoice {
             "mlp" => Self::Mlp { hidden: default_hidden() },
             "cnn" => Self::Cnn { channels: default_channels() },
             "resnet" => Self::Resnet { widths: default_stages(), blocks: one() },
-            "transformer" => Self::Transformer { width: default_width(), layers: one(), heads: default_heads() },
+            "transformer" => {
+                Self::Transformer { width: default_width(), layers: one(), heads: default_heads(), form: Form::default() }
+            }
+            "attention" => Self::Attention { width: default_width(), layers: one(), heads: default_heads() },
             "bag" => Self::Bag { width: default_width() },
             _ => return Err(Error::input(format!("network.kind = {kind:?}; it is one of {}", Self::KINDS.join(", ")))),
         })
@@ -144,9 +191,9 @@ impl NetworkChoice {
     pub fn with_widths(mut self, given: Vec<usize>) -> Result<Self> {
         match &mut self {
             Self::Mlp { hidden: widths } | Self::Cnn { channels: widths } | Self::Resnet { widths, .. } => *widths = given,
-            Self::Transformer { width, .. } | Self::Bag { width } => match given[..] {
+            Self::Transformer { width, .. } | Self::Attention { width, .. } | Self::Bag { width } => match given[..] {
                 [one] => *width = one,
-                _ => return Err(Error::input(format!("widths = {given:?}; a network of words has one width"))),
+                _ => return Err(Error::input(format!("widths = {given:?}; a network of words or vectors has one width"))),
             },
         }
         Ok(self)
@@ -159,6 +206,7 @@ impl NetworkChoice {
             Self::Cnn { .. } => "cnn",
             Self::Resnet { .. } => "resnet",
             Self::Transformer { .. } => "transformer",
+            Self::Attention { .. } => "attention",
             Self::Bag { .. } => "bag",
         }
     }
@@ -205,6 +253,9 @@ pub enum Optimiser {
 pub struct TrainingLoop {
     /// Passes over the data; the steps are `epochs * (examples / batch)`, rounded down to whole batches.
     pub epochs: u64,
+    /// So many steps, in place of epochs; without privacy only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
     /// Examples a step; the expected number under Poisson sampling.
     pub batch: usize,
     /// How batches are drawn.
@@ -225,6 +276,9 @@ pub struct TrainingLoop {
     pub momentum: f64,
     /// Decoupled.
     pub weight_decay: f64,
+    /// The decay of AdamW's mean of squares; 0.999 where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta2: Option<f64>,
     /// Random views of each image whose mean gradient is the example's: augmentation multiplicity.
     pub views: usize,
     /// How a view is drawn.
@@ -240,6 +294,7 @@ impl Default for TrainingLoop {
     fn default() -> Self {
         Self {
             epochs: 10,
+            steps: None,
             batch: 64,
             sampling: Sampling::default(),
             groups: None,
@@ -249,6 +304,7 @@ impl Default for TrainingLoop {
             optimiser: Optimiser::default(),
             momentum: 0.0,
             weight_decay: 0.0,
+            beta2: None,
             views: 1,
             augmentation: Augmentation::default(),
             ema: None,
@@ -371,7 +427,14 @@ impl TrainingConfig {
     /// # Errors
     /// [`Error::Input`] when a number is larger than TOML has.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|error| Error::input(format!("the configuration cannot be written as TOML: {error}")))
+        let unwritten = |error| Error::input(format!("the configuration cannot be written as TOML: {error}"));
+        if self.task.is_none() {
+            return toml::to_string(self).map_err(unwritten);
+        }
+        // A task stands in place of data.
+        let mut table = toml::Table::try_from(self).map_err(unwritten)?;
+        table.remove("data");
+        toml::to_string(&table).map_err(unwritten)
     }
 
     /// Checks what does not depend on the data.
@@ -381,6 +444,7 @@ impl TrainingConfig {
     pub fn validate(&self) -> Result<()> {
         let at_least_one = [
             ("training.epochs", self.training.epochs),
+            ("training.steps", self.training.steps.unwrap_or(1)),
             ("record.log_every", self.record.log_every),
             ("record.evaluate_every", self.record.evaluate_every),
             ("machine.threads", self.machine.threads as u64),
@@ -396,11 +460,21 @@ impl TrainingConfig {
         if !(training.rate > 0.0 && training.rate.is_finite()) {
             return Err(Error::input(format!("training.rate = {}; it must be a number above 0", training.rate)));
         }
+        if training.beta2.is_some() && training.optimiser != Optimiser::Adamw {
+            return Err(Error::input("training.beta2 means nothing without training.optimiser = \"adamw\"; leave it out"));
+        }
+        if let Some(task) = &self.task {
+            task.validate(self)?;
+        }
+        self.probe.validate(self)?;
         if let Some(vote) = &self.vote {
             self.validate_vote(vote)?;
         }
         if let Some(privacy) = self.guarantee() {
             privacy.validate()?;
+            if training.steps.is_some() {
+                return Err(Error::input("training.steps: private training counts whole epochs; give training.epochs"));
+            }
             if training.sampling == Sampling::Shuffled {
                 return Err(Error::input(
                     "training.sampling = \"shuffled\" has no privacy accounting; choose \"fixed-order\", \"poisson\", \"cyclic\" or \"balls-in-bins\", \
@@ -465,6 +539,10 @@ mod tests {
         let config = TrainingConfig::default();
         assert_eq!(TrainingConfig::parse(&config.to_toml().unwrap(), "config.toml").unwrap(), config);
         assert!(config.guarantee().is_some(), "training is private unless it is asked not to be");
+        let task = TrainingConfig { task: Some(Task::default()), ..config };
+        let text = task.to_toml().unwrap();
+        assert!(!text.contains("digits"), "{text}");
+        assert_eq!(TrainingConfig::parse(&text, "config.toml").unwrap(), task);
         let plain = TrainingConfig::parse("[privacy]\nmechanism = \"none\"\n", "my.toml").unwrap();
         assert!(plain.guarantee().is_none());
     }

@@ -7,7 +7,8 @@ use thalweg_descent::store::{Controls, Outcome, Run, Status, read_events};
 use thalweg_descent::{Error, Result};
 use thalweg_private::{NoiseKey, PrivacyPlan};
 
-use crate::compose::{Training, TrainingConfig, VoteProgress, VoteSummary};
+use crate::compose::task::Outcome as TaskOutcome;
+use crate::compose::{Learned, Milestones, ProbeName, Training, TrainingConfig, VoteProgress, VoteSummary};
 
 /// The noise key of a private run, in its folder until the run is finished.
 pub const KEY_FILE: &str = "secret.key";
@@ -44,12 +45,22 @@ pub struct Summary {
     /// What came of the votes, where users vote.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub vote: Option<VoteSummary>,
+    /// When the examples were known, and when the rule, where addition is learned.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub milestones: Option<Milestones>,
+    /// What was learned, where the run learns in context.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Learned>,
     /// On the clock, since begun or last resumed.
     pub seconds: f64,
     /// All of the guarantee; `None` for plain training.
     pub privacy: Option<thalweg_private::PlanSummary>,
-    /// Whether the guarantee is real: private, and with a key that nobody can repeat.
+    /// Whether the guarantee is real and covers all that the run wrote: private, with a key that nobody can repeat, and without probes
+    /// that read training examples.
     pub private: bool,
+    /// Probes that read training examples of a private run: the guarantee covers the parameters, and not what these wrote.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unaccounted_probes: Vec<ProbeName>,
 }
 
 impl Job {
@@ -92,22 +103,26 @@ impl Job {
         }
         let evaluation = training.evaluate()?;
         let averaged = training.evaluate_average()?;
+        let TaskOutcome { milestones, learned } = TaskOutcome::of(self.config.task.as_ref(), run.folder())?;
         let plan = training.privacy.as_ref().map(PrivacyPlan::summary);
         Ok(Summary {
             run: run.id().to_owned(),
             status: if outcome == Outcome::Finished { Status::Finished } else { Status::Interrupted }.to_string(),
             steps: training.descent.steps_taken(),
             steps_planned: training.descent.rates().steps(),
-            test_accuracy: Some(evaluation.accuracy),
+            test_accuracy: evaluation.accuracy,
             test_loss: Some(evaluation.loss),
-            ema_test_accuracy: averaged.map(|averaged| averaged.accuracy),
+            ema_test_accuracy: averaged.and_then(|averaged| averaged.accuracy),
             epsilon: plan.as_ref().map(|plan| plan.epsilon),
             delta: plan.as_ref().map(|plan| plan.delta),
             noise_multiplier: plan.as_ref().map(|plan| plan.noise_multiplier),
             vote: training.vote.as_ref().map(VoteProgress::summary),
+            milestones,
+            learned,
             seconds: begun.elapsed().as_secs_f64(),
             privacy: plan,
             private: self.is_private(),
+            unaccounted_probes: self.unaccounted_probes(),
         })
     }
 
@@ -130,14 +145,22 @@ impl Job {
             delta: plan.as_ref().map(|plan| plan.delta),
             noise_multiplier: plan.as_ref().map(|plan| plan.noise_multiplier),
             vote: None,
+            milestones: None,
+            learned: None,
             seconds: 0.0,
             privacy: plan,
             private: self.is_private(),
+            unaccounted_probes: self.unaccounted_probes(),
         })
     }
 
     fn is_private(&self) -> bool {
-        self.config.guarantee().is_some_and(|privacy| privacy.insecure_seed.is_none())
+        let real = self.config.guarantee().is_some_and(|privacy| privacy.insecure_seed.is_none());
+        real && self.unaccounted_probes().is_empty()
+    }
+
+    fn unaccounted_probes(&self) -> Vec<ProbeName> {
+        self.config.probe.unaccounted(&self.config)
     }
 }
 

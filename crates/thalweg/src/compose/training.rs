@@ -9,16 +9,18 @@ use thalweg_descent::{
     Batch, Batches, Choose, Descent, Differentiate, Error, Every, Guard, Mean, Observe, Pieces, Rates, Reduction, Result, Seed,
 };
 use thalweg_nn::{
-    Accuracy, Augmentation, Average, BagConfig, Classification, Device, Evaluation, Head, MovingAverage, Network, NetworkConfig,
-    ResNetConfig, Samples, TransformerConfig, Views, evaluate, weights,
+    Accuracy, Activation, AttentionOnlyConfig, Augmentation, Average, BagConfig, Classification, Device, Head, MovingAverage,
+    Network, NetworkConfig, Norms as LayerNorms, Regression, ResNetConfig, TransformerConfig, Views, evaluate, weights,
 };
 use thalweg_private::strategy::StrategyFile;
 use thalweg_private::{Clip, NoiseKey, PrivacyPlan, Ratios, Workload};
 use thalweg_probes::{Balance, Loss, Norms};
 
 use crate::compose::federated::Federated;
+use crate::compose::probes::{Examples, Watched};
+use crate::compose::task::{Contexts, WatchContexts, modular_addition};
 use crate::compose::{
-    Input, NetworkChoice, Optimiser, PrivacyConfig, Sampling, TrainAndTest, TrainingConfig, VoteProgress, load_data,
+    Form, Input, NetworkChoice, Optimiser, PrivacyConfig, Sampling, Task, TrainAndTest, TrainingConfig, VoteProgress, load_data,
 };
 
 /// A descent on a network, with what is needed to look at it.
@@ -34,8 +36,76 @@ pub struct Training {
     /// The moving average of the parameters, where one is kept.
     pub average: Option<Average>,
     network: Arc<Network>,
-    test: Arc<Samples>,
+    material: Material,
     device: Device,
+}
+
+/// How a network does on the examples that it is measured on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// The mean loss.
+    pub loss: f64,
+    /// The share of examples whose label has the largest score; `None` where there are no labels.
+    pub accuracy: Option<f64>,
+}
+
+/// What a run trains on and is measured on.
+enum Material {
+    /// Examples with labels.
+    Labelled(TrainAndTest),
+    /// Contexts that are drawn for each step.
+    Contexts(Arc<Contexts>),
+}
+
+impl Material {
+    fn of(config: &TrainingConfig) -> Result<Self> {
+        let seed = config.training.seed;
+        Ok(match &config.task {
+            None => Self::Labelled(load_data(&config.data, seed)?),
+            Some(Task::ModularAddition { modulus, train_share }) => {
+                Self::Labelled(modular_addition(*modulus, *train_share, seed)?)
+            }
+            Some(Task::InContext { spectrum, context, held_out }) => {
+                Self::Contexts(Arc::new(Contexts::new(spectrum, *context, *held_out, seed)?))
+            }
+        })
+    }
+
+    /// Where batches are drawn from; contexts are drawn anew for each place of a batch.
+    fn examples(&self, config: &TrainingConfig) -> usize {
+        match self {
+            Self::Labelled(data) => data.train.len(),
+            Self::Contexts(_) => config.training.batch,
+        }
+    }
+
+    fn description(&self) -> String {
+        match self {
+            Self::Labelled(data) => data.description.clone(),
+            Self::Contexts(contexts) => contexts.description(),
+        }
+    }
+
+    fn measure(&self, network: &Network, parameters: &[f32], device: Device) -> Result<Measured> {
+        Ok(match self {
+            Self::Labelled(data) => {
+                let found = evaluate(network, parameters, &data.test, device)?;
+                Measured { loss: found.loss, accuracy: Some(found.accuracy) }
+            }
+            Self::Contexts(contexts) => Measured { loss: contexts.evaluate(network, parameters, device)?.0, accuracy: None },
+        })
+    }
+
+    /// The observer that writes what [`measure`](Self::measure) gives.
+    fn watch(&self, network: &Arc<Network>, every: u64, device: Device) -> Box<dyn Observe<f32>> {
+        let network = network.clone();
+        match self {
+            Self::Labelled(data) => Box::new(Every::new(every, Accuracy::new("test", network, data.test.clone(), device))),
+            Self::Contexts(contexts) => {
+                Box::new(Every::new(every, WatchContexts { network, contexts: contexts.clone(), device }))
+            }
+        }
+    }
 }
 
 impl Training {
@@ -46,23 +116,24 @@ impl Training {
     pub fn prepare(config: &TrainingConfig, key: &NoiseKey) -> Result<Self> {
         config.validate()?;
         let device: Device = config.machine.device.parse()?;
-        let data = load_data(&config.data, config.training.seed)?;
-        let network = Arc::new(network(&config.network, &data)?.build()?);
-        let steps = steps(config, data.train.len())?;
+        let material = Material::of(config)?;
+        let network = Arc::new(network(&config.network, &material)?.build()?);
+        let steps = steps(config, &material)?;
         let rates = Rates::new(config.training.rate, config.training.schedule.clone(), steps)?;
-        let seams = seams(config, &network, &data, device, steps, key)?;
+        let seams = seams(config, &network, &material, device, steps, key)?;
         let seed = Seed(config.training.seed);
         let start = network.init(&mut seed.stream("initial weights").at(0));
-        let mut observe = observers(config, &network, &start, &data, device)?;
-        let average = match config.training.ema {
-            Some(decay) => {
+        let mut observe = observers(config, &network, &start, &material, device)?;
+        observe.extend(probes(config, &network, &start, &material, &seams, device)?);
+        let average = match (config.training.ema, &material) {
+            (Some(decay), Material::Labelled(data)) => {
                 let every = config.record.evaluate_every;
                 let average = MovingAverage::new(decay, every, network.clone(), data.test.clone(), device)?;
                 let handle = average.average();
                 observe.push(Box::new(average));
                 Some(handle)
             }
-            None => None,
+            _ => None,
         };
         let pieces = Pieces {
             choose: seams.choose,
@@ -77,10 +148,10 @@ impl Training {
             descent,
             privacy: seams.privacy,
             vote: seams.vote,
-            data: data.description,
+            data: material.description(),
             average,
             network,
-            test: data.test,
+            material,
             device,
         })
     }
@@ -89,17 +160,17 @@ impl Training {
     ///
     /// # Errors
     /// When the network cannot be evaluated.
-    pub fn evaluate(&self) -> Result<Evaluation> {
-        Ok(evaluate(&self.network, self.descent.parameters(), &self.test, self.device)?)
+    pub fn evaluate(&self) -> Result<Measured> {
+        self.material.measure(&self.network, self.descent.parameters(), self.device)
     }
 
     /// Loss and accuracy of the moving average; `None` where none is kept or no step is taken.
     ///
     /// # Errors
     /// When the network cannot be evaluated.
-    pub fn evaluate_average(&self) -> Result<Option<Evaluation>> {
+    pub fn evaluate_average(&self) -> Result<Option<Measured>> {
         let Some(average) = self.averaged() else { return Ok(None) };
-        Ok(Some(evaluate(&self.network, &average, &self.test, self.device)?))
+        self.material.measure(&self.network, &average, self.device).map(Some)
     }
 
     /// Writes the moving average, where one is kept, as `average.safetensors`.
@@ -117,7 +188,23 @@ impl Training {
 }
 
 /// The network for these examples.
-fn network(choice: &NetworkChoice, data: &TrainAndTest) -> Result<NetworkConfig> {
+fn network(choice: &NetworkChoice, material: &Material) -> Result<NetworkConfig> {
+    match (material, choice) {
+        (Material::Labelled(data), _) => classifier(choice, data),
+        (Material::Contexts(contexts), NetworkChoice::Attention { width, layers, heads }) => {
+            check_size(4.0 * *layers as f64, *width, &[*width])?;
+            let outputs = contexts.dimension();
+            let (width, layers, heads) = (*width, *layers, *heads);
+            Ok(NetworkConfig::AttentionOnly(AttentionOnlyConfig { inputs: 2 * outputs, outputs, width, layers, heads }))
+        }
+        (Material::Contexts(_), _) => Err(Error::input(format!(
+            "network.kind = \"{}\" gives classes, and regression in context asks for numbers; choose attention",
+            choice.name()
+        ))),
+    }
+}
+
+fn classifier(choice: &NetworkChoice, data: &TrainAndTest) -> Result<NetworkConfig> {
     let classes = data.classes;
     match (choice, data.input) {
         (NetworkChoice::Mlp { hidden }, Input::Image { shape }) => {
@@ -133,12 +220,20 @@ fn network(choice: &NetworkChoice, data: &TrainAndTest) -> Result<NetworkConfig>
             check_size(9.0 * 2.0 * *blocks as f64, shape[0], widths)?;
             Ok(NetworkConfig::Resnet(ResNetConfig::new(shape, widths, classes).with_blocks(*blocks)))
         }
-        (NetworkChoice::Transformer { width, layers, heads }, Input::Words { vocabulary, length }) => {
+        (NetworkChoice::Transformer { width, layers, heads, form }, Input::Words { vocabulary, length }) => {
             check_size(12.0 * *layers as f64, *width, &[*width])?;
             check_size(1.0, vocabulary.saturating_add(length), &[*width])?;
-            let head = Head::Classes { classes };
-            Ok(NetworkConfig::Transformer(TransformerConfig::new(vocabulary, length, *width, *layers, *heads, head)))
+            let usual = TransformerConfig::new(vocabulary, length, *width, *layers, *heads, Head::Classes { classes });
+            Ok(NetworkConfig::Transformer(match form {
+                Form::Usual => usual,
+                Form::Bare => TransformerConfig { head: Head::Last { classes }, ..usual }
+                    .with_norms(LayerNorms::None)
+                    .with_activation(Activation::Relu),
+            }))
         }
+        (NetworkChoice::Attention { .. }, _) => Err(Error::input(
+            "network.kind = \"attention\" takes sequences of vectors, which regression in context has; choose another kind",
+        )),
         (NetworkChoice::Bag { width }, Input::Words { vocabulary, .. }) => {
             check_size(1.0, vocabulary, &[*width])?;
             Ok(NetworkConfig::Bag(BagConfig { vocabulary, width: *width, classes }))
@@ -173,7 +268,8 @@ pub const MOST_STEPS: u64 = 100_000;
 const MOST_PARAMETERS: f64 = 1e9;
 
 /// Whole batches only, so that the noise is calibrated for exactly the steps that are taken.
-fn steps(config: &TrainingConfig, examples: usize) -> Result<u64> {
+fn steps(config: &TrainingConfig, material: &Material) -> Result<u64> {
+    let examples = material.examples(config);
     if let Some(vote) = &config.vote {
         return if vote.rounds <= MOST_STEPS {
             Ok(vote.rounds)
@@ -184,9 +280,16 @@ fn steps(config: &TrainingConfig, examples: usize) -> Result<u64> {
     let batch = config.training.batch;
     if !(1..=examples).contains(&batch) {
         return Err(Error::input(format!(
-            "training.batch = {batch}, but {} has {examples} training examples; choose from 1 to {examples}",
-            config.data.name
+            "training.batch = {batch}, but there are {examples} training examples ({}); choose from 1 to {examples}",
+            material.description()
         )));
+    }
+    if let Some(steps) = config.training.steps {
+        return if steps <= MOST_STEPS {
+            Ok(steps)
+        } else {
+            Err(Error::input(format!("training.steps = {steps}; a run takes at most {MOST_STEPS} steps")))
+        };
     }
     let per_epoch = (examples / batch) as u64;
     match config.training.epochs.checked_mul(per_epoch) {
@@ -203,6 +306,8 @@ fn steps(config: &TrainingConfig, examples: usize) -> Result<u64> {
 struct Seams {
     choose: Box<dyn Choose<Batch, f32>>,
     differentiate: Box<dyn Differentiate<Batch, f32>>,
+    /// The same before any guard, for probes; `None` where users vote.
+    objective: Option<Arc<dyn Differentiate<Batch, f32>>>,
     guard: Box<dyn Guard<f32>>,
     privacy: Option<PrivacyPlan>,
     vote: Option<VoteProgress>,
@@ -211,26 +316,50 @@ struct Seams {
 fn seams(
     config: &TrainingConfig,
     network: &Arc<Network>,
-    data: &TrainAndTest,
+    material: &Material,
     device: Device,
     steps: u64,
     key: &NoiseKey,
 ) -> Result<Seams> {
-    let objective = objective(config, network, data, device)?;
-    if let Some(vote) = &config.vote {
+    if let (Some(vote), Material::Labelled(data)) = (&config.vote, material) {
+        let objective = objective(config, network, data, device)?;
         let (training, parameters) = (&config.training, network.layout().len());
         let votes = Federated::new(vote, training.batch, data.train.labels(), objective, parameters, training.seed)?;
         return Ok(Seams {
             choose: Box::new(votes.choose),
             differentiate: Box::new(votes.differentiate),
+            objective: None,
             guard: Box::new(votes.guard),
             privacy: None,
             vote: Some(votes.progress),
         });
     }
-    let batches = batches(config, data.train.len(), steps, key)?;
+    let objective: Arc<dyn Differentiate<Batch, f32>> = match material {
+        Material::Labelled(data) => Arc::new(objective(config, network, data, device)?),
+        Material::Contexts(contexts) => Arc::new(Regression::new(network.clone(), contexts.clone(), device)?),
+    };
+    let batches = batches(config, material.examples(config), steps, key)?;
     let (guard, privacy) = guard(config, &batches, steps, key)?;
-    Ok(Seams { choose: Box::new(batches), differentiate: Box::new(objective), guard, privacy, vote: None })
+    let differentiate: Box<dyn Differentiate<Batch, f32>> = Box::new(objective.clone());
+    Ok(Seams { choose: Box::new(batches), differentiate, objective: Some(objective), guard, privacy, vote: None })
+}
+
+/// What is watched beside, by the names of the configuration.
+fn probes(
+    config: &TrainingConfig,
+    network: &Arc<Network>,
+    start: &[f32],
+    material: &Material,
+    seams: &Seams,
+    device: Device,
+) -> Result<Vec<Box<dyn Observe<f32>>>> {
+    let examples = match material {
+        Material::Labelled(data) => Examples::Labelled(&data.train),
+        Material::Contexts(contexts) => Examples::Drawn(contexts),
+    };
+    let plan = seams.privacy.as_ref().map(PrivacyPlan::summary);
+    let (objective, plan) = (seams.objective.as_ref(), plan.as_ref());
+    Watched { config, network, start, objective, examples, plan, device }.probes()
 }
 
 fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey) -> Result<Batches> {
@@ -331,7 +460,7 @@ fn step(config: &TrainingConfig) -> Result<Box<dyn Step<f32>>> {
     let training = &config.training;
     Ok(match training.optimiser {
         Optimiser::Sgd => Box::new(Sgd::new(training.momentum, training.weight_decay)?),
-        Optimiser::Adamw => Box::new(AdamW::new(training.weight_decay)?),
+        Optimiser::Adamw => Box::new(AdamW::with_constants(0.9, training.beta2.unwrap_or(0.999), 1e-8, training.weight_decay)?),
     })
 }
 
@@ -339,15 +468,14 @@ fn observers(
     config: &TrainingConfig,
     network: &Arc<Network>,
     start: &[f32],
-    data: &TrainAndTest,
+    material: &Material,
     device: Device,
 ) -> Result<Vec<Box<dyn Observe<f32>>>> {
     let record = &config.record;
-    let accuracy = Accuracy::new("test", network.clone(), data.test.clone(), device);
     let mut observers: Vec<Box<dyn Observe<f32>>> = vec![
         Box::new(Every::new(record.log_every, Loss)),
         Box::new(Every::new(record.log_every, Norms)),
-        Box::new(Every::new(record.evaluate_every, accuracy)),
+        material.watch(network, record.evaluate_every, device),
     ];
     if let Some(outgoing) = balanced_layer(config) {
         let incoming = ["hidden.0.weight", "hidden.0.bias"];

@@ -5,16 +5,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use thalweg::compose::{Job, NetworkChoice, Optimiser, PLAIN, PictureSize, Sampling, Summary, TrainingConfig};
+use thalweg::compose::{
+    Job, Learned, Milestones, NetworkChoice, Optimiser, PLAIN, PictureSize, Sampling, Summary, TrainingConfig,
+};
 use thalweg::descent::store::{Controls, Run};
 use thalweg::descent::{Record, Result, Schedule};
 use thalweg::nn::Mirror;
 use thalweg::pages;
 use thalweg::private::Objective;
 use thalweg::private::strategy::StrategyFile;
-use thalweg::report::format::bytes;
+use thalweg::report::format::{bytes, significant};
 
 use crate::cli::console::Console;
+use crate::cli::probe::ProbeArgs;
 use crate::cli::schedule::schedule;
 use crate::cli::{Common, stop};
 
@@ -121,6 +124,8 @@ pub(crate) struct Train {
     /// Save a checkpoint after every so many steps [default: once a second]
     #[arg(long, value_name = "STEPS", help_heading = "Training")]
     checkpoint_every: Option<NonZeroU64>,
+    #[command(flatten)]
+    probes: ProbeArgs,
 }
 
 const TRAIN_EXAMPLES: &str = "Examples:
@@ -129,6 +134,7 @@ const TRAIN_EXAMPLES: &str = "Examples:
   thalweg private train --mechanism bandmf --bands 8 --sampling cyclic --epsilon 2
   thalweg private train --mechanism none --seed 3            plain training, to compare with
   thalweg private train --data ./photos --resize 32x32 --model cnn    photos/<class>/<picture>, or below photos/train and test
+  thalweg private train --probe spectra,invariants           watch what the released parameters show
   thalweg private train --config runs/private-1/config.toml --epsilon 1";
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -199,6 +205,7 @@ impl Train {
         config.data.validation = self.validation.or(config.data.validation);
         replace(&mut config.record.evaluate_every, self.evaluate_every);
         config.record.checkpoint_every = self.checkpoint_every.or(config.record.checkpoint_every);
+        config.probe = self.probes.apply(config.probe);
         replace(&mut config.machine.device, common.device.clone());
         replace(&mut config.machine.threads, common.threads.map(Into::into));
         Ok(config)
@@ -287,14 +294,48 @@ fn describe(summary: &Summary, run: &Run, report: &std::path::Path) -> String {
         let words = if vote.matches_plain { "every result is the plain vote" } else { "A RESULT IS NOT THE PLAIN VOTE" };
         lines.push(format!("votes          {words}; a user sent {}", bytes(vote.ledger.wire_up as f64)));
     }
+    if let Some(milestones) = &summary.milestones {
+        lines.extend(describe_milestones(milestones));
+    }
+    if let Some(learned) = &summary.learned {
+        lines.extend(describe_learned(learned, summary.test_loss));
+    }
     match &summary.privacy {
+        None if summary.milestones.is_some() || summary.learned.is_some() => {}
         None => lines.push(format!("privacy        none (mechanism {PLAIN})")),
         Some(privacy) if summary.private => {
             lines.push(format!("privacy        ({}, {})-DP by {}", privacy.epsilon, privacy.delta, privacy.mechanism));
         }
+        Some(privacy) if !summary.unaccounted_probes.is_empty() => lines.push(format!(
+            "privacy        ({}, {})-DP of the parameters alone: NOT of what the probes read of training examples",
+            privacy.epsilon, privacy.delta
+        )),
         Some(_) => lines.push("privacy        NONE: the noise comes from an insecure seed that anybody can repeat".to_owned()),
     }
     lines.push(format!("report         {}", report.display()));
     lines.push(format!("folder         {}", run.folder().display()));
     lines.join("\n")
+}
+
+/// When the examples were known, and when the rule.
+fn describe_milestones(found: &Milestones) -> Vec<String> {
+    let at = |step: Option<u64>| step.map_or_else(|| "not yet".to_owned(), |step| format!("from step {step} on"));
+    let seen = found.seen_accuracy.map_or_else(|| "-".to_owned(), |accuracy| format!("{:.2} %", 100.0 * accuracy));
+    vec![
+        format!("seen accuracy  {seen}, on the training pairs"),
+        format!("memorised      {} (99 % of the training pairs)", at(found.memorised_at)),
+        format!("generalised    {} (95 % of the others)", at(found.generalised_at)),
+    ]
+}
+
+/// What was learned in context, beside what linear attention can learn.
+fn describe_learned(found: &Learned, loss: Option<f64>) -> Vec<String> {
+    let share = |share: &Option<f64>| share.map_or_else(|| "-".to_owned(), |share| significant(share, 3));
+    let modes: Vec<String> = found.modes.iter().map(share).collect();
+    let loss = loss.map_or_else(|| "-".to_owned(), |loss| significant(loss, 4));
+    let (linear, zero) = (significant(found.linear_loss, 4), significant(found.zero_loss, 4));
+    vec![
+        format!("test loss      {loss}; {linear} at the end of one linear layer, {zero} for answering 0"),
+        format!("learned        {} of the modes, strongest first as given", modes.join(", ")),
+    ]
 }
