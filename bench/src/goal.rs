@@ -51,6 +51,7 @@ impl Goal {
 pub fn goals(comparison: &Comparison) -> Vec<Goal> {
     let private = ["mlp", "cnn3"].into_iter().filter_map(|task| private_goals(comparison, task)).flatten();
     let steps = private.chain(plain_goal(comparison)).chain(loop_goals(comparison));
+    let steps = steps.chain(vote_goals(comparison));
     steps.chain(mathematics_goals(comparison)).chain(event_log_goals(&comparison.event_log)).collect()
 }
 
@@ -132,6 +133,37 @@ fn mathematics_goals(comparison: &Comparison) -> Vec<Goal> {
     .collect()
 }
 
+/// A vote against the peers that add what nobody may see, by user; over loopback against in process; and what a user uploads.
+fn vote_goals(comparison: &Comparison) -> Vec<Goal> {
+    let time = |name: &str, task: &str, [mode, peer, peers_mode]: [&str; 3], bound: f64| {
+        let ours = comparison.row("thalweg", task, mode)?;
+        let theirs = comparison.row(peer, task, peers_mode)?;
+        Some(Goal::new(name, Bound::AtMost(bound), Spread::of_ratios(&ours.cpu_ms, &theirs.cpu_ms)))
+    };
+    let bits = |name: &str, mode: &str, bound: f64| {
+        let row = comparison.row("thalweg", "vote-traffic", mode)?;
+        Some(Goal::new(format!("vote, bits up for a user and coordinate: {name}"), Bound::AtMost(bound), Spread::of(&row.values)))
+    };
+    let flower = ["oneround", "flower", "secagg+"];
+    [
+        time("vote of 24 on 7,850: CPU time, ratio to Flower SecAgg+", "vote-7850", flower, 0.1),
+        time("vote of 24 on 1,000,000: CPU time, ratio to Flower SecAgg+", "vote-1000000", flower, 0.1),
+        time("vote of 24 on 1,000,000: CPU time, ratio to Prio3SumVec", "vote-1000000", ["oneround", "prio", "sumvec"], 0.2),
+        time(
+            "vote of 100 on 1,000,000: CPU time over loopback with TLS, ratio to in process",
+            "vote-100x1000000",
+            ["loopback", "thalweg", "in-process"],
+            3.0,
+        ),
+        bits("openings in groups of 3, as published", "openings-beaver-3-bits", 12.0),
+        bits("openings in groups of 3, packed", "openings-beaver-3-packed", 12.0),
+        bits("one round of 24, with the share of the result", "oneround-packed", 10.0),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 fn event_log_goals(rounds: &[EventLogSpeed]) -> Vec<Goal> {
     let Some(first) = rounds.first() else { return Vec::new() };
     let spread = |value: &dyn Fn(&EventLogSpeed) -> f64| Spread::of(&rounds.iter().map(value).collect::<Vec<_>>());
@@ -167,6 +199,18 @@ mod tests {
         let goals = goals(&Comparison::from_lines(&lines).unwrap());
         let [limit] = &goals[..] else { panic!("{goals:?}") };
         assert!(limit.measured.median == 1.5 && limit.met, "{limit:?}");
+    }
+
+    #[test]
+    fn votes_are_judged_by_time_and_by_bits() {
+        let lines = line("thalweg", "vote-7850", "oneround", &[1.0], 9.0)
+            + &line("flower", "vote-7850", "secagg+", &[8.0], 9.0)
+            + &line("thalweg", "vote-100x1000000", "in-process", &[10.0], 9.0)
+            + &line("thalweg", "vote-100x1000000", "loopback", &[25.0], 9.0);
+        let goals = goals(&Comparison::from_lines(&lines).unwrap());
+        let [peer, network] = &goals[..] else { panic!("{goals:?}") };
+        assert!(peer.measured.median == 0.125 && !peer.met, "{peer:?}");
+        assert!(network.measured.median == 2.5 && network.met, "{network:?}");
     }
 
     #[test]

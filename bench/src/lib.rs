@@ -11,8 +11,8 @@
 //! | [`goal`] | what is to be reached, and whether it is |
 //! | [`page`] | tables for people |
 //!
-//! The programs are `private_step`, `private_math`, `loop_cost` and `event_log`, which measure, and `summarise`, which compares. The
-//! other side is `peers/opacus_step.py` and `peers/private_math.py`.
+//! The programs are `private_step`, `private_math`, `vote_round`, `loop_cost` and `event_log`, which measure, and `summarise`, which
+//! compares. The other side is `peers/opacus_step.py`, `peers/private_math.py`, `peers/flower_secagg.py` and `peers/prio`.
 
 #![forbid(unsafe_code)]
 

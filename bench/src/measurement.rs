@@ -37,7 +37,7 @@ pub struct Setting {
 pub struct StepCost {
     /// `thalweg`, or the peer's name.
     pub engine: String,
-    /// The network: `mlp`, `cnn3` or `cnn`; or a task of private training: `account`, `optimise`, `noise`.
+    /// The network: `mlp`, `cnn3` or `cnn`; or a task of private training: `account`, `optimise`, `noise`; or a vote: `vote-D`, `vote-traffic`.
     pub task: String,
     /// What a step does: `plain`, `adamw`, `private`, `hooks`, `ghost`, or a part of it, `loop`; `alone` where there is one way.
     pub mode: String,
