@@ -461,11 +461,21 @@ fn the_tour_repeats_with_its_seed_and_differs_with_another() {
     assert_eq!(accuracy(&first), accuracy(&json(folder, "tour --json --out b")));
     assert_ne!(accuracy(&first), accuracy(&json(folder, "tour --json --out c --seed 2")));
     assert_eq!(first["methods"].as_array().unwrap().len(), 4);
+    let vote = &first["vote"];
+    assert_eq!(vote["matches_plain"], true);
+    assert!(vote["test_accuracy"].as_f64().unwrap() > 0.85, "{vote}");
+    // Nine users vote over the field of 11: two elements, 18 of them in eight bytes, and the leak of the vote of nine.
+    assert!((vote["bits_up"].as_f64().unwrap() - 2.0 * 64.0 / 18.0).abs() < 0.01, "{vote}");
+    assert!((vote["leak_bits"].as_f64().unwrap() - 0.05463).abs() < 5e-6, "{vote}");
+    assert_eq!(*vote, json(folder, "tour --json --out a")["vote"], "a finished vote is read again");
+    assert_ne!(*vote, json(folder, "tour --json --out c --seed 2")["vote"]);
+    let text = String::from_utf8(run(folder, "tour --out a").stdout).unwrap();
+    assert!(text.contains("secure vote") && text.contains("every result is the plain vote"), "{text}");
     let other = run(folder, "tour --out a --seed 2");
     assert_eq!(other.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&other.stderr).contains("another seed"));
     let page = std::fs::read_to_string(folder.join("a/report.html")).unwrap();
-    assert!(page.contains("lr-root") && page.contains("<svg"));
+    assert!(page.contains("lr-root") && page.contains("<svg") && page.contains("Votes in secret"));
 }
 
 const STUDY: &str = r#"
