@@ -86,7 +86,7 @@ def numpy_run(steps, seed=0):
     return np.array(records)
 
 
-def jax_run(prng="unsafe_rbg"):
+def jax_run(prng="threefry2x32"):
     """The compiled ensemble: a function of a seed."""
     import jax
     import jax.numpy as jnp
