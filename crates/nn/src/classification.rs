@@ -192,7 +192,7 @@ mod tests {
         let image = |i: usize| ((i * 31) % 17) as f32 / 17.0;
         let samples = Samples::features((0..4 * 72).map(image).collect(), &[2, 6, 6], vec![0, 1, 1, 0], 2).unwrap();
         let samples = Arc::new(samples);
-        let augmentation = Augmentation { shift: 1, mirror: Mirror::Half };
+        let augmentation = Augmentation { shift: 1, mirror: Mirror::Half, ..Augmentation::default() };
         let views = Views::new(NonZeroUsize::new(5).unwrap(), augmentation, Seed(2).stream("views"));
         for config in [NetworkConfig::mlp(72, &[7], 2), NetworkConfig::cnn([2, 6, 6], &[4], 2)] {
             let network = Arc::new(config.build().unwrap());

@@ -78,6 +78,16 @@ pub enum Error {
         value: f32,
     },
 
+    /// A sum that discrete noise cannot be added to exactly.
+    #[error(
+        "the sum of step {step} is none of whole grid units that f32 holds exactly; nothing was released: discrete noise needs an \
+         objective on the plan's grid"
+    )]
+    OffGrid {
+        /// The step, from 0.
+        step: u64,
+    },
+
     /// The key file could not be read or written.
     #[error("{doing} the noise key {}: {source}", path.display())]
     KeyFile {

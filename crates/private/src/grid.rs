@@ -9,13 +9,20 @@
 //!
 //! | arithmetic | what it protects against |
 //! |---|---|
-//! | `f32` noise of a [`NoiseStream`](crate::noise::NoiseStream), as in [`PrivateGuard`](crate::PrivateGuard) | whoever sees the model, but not the low bits of each released number |
+//! | `f32` noise of a [`NoiseStream`](crate::noise::NoiseStream), as in a [`PrivateGuard`](crate::PrivateGuard) by default | whoever sees the model, but not the low bits of each released number |
 //! | this grid | also whoever reads every bit of everything released |
 //!
 //! Neither hides how long a computation takes. Only independent noise can be had so: the matrices of correlated mechanisms have
 //! entries that are no multiples of any unit, and their products with integer noise would have to be rounded, which is the leak
-//! that the grid is there to close. And the guard of a descent gets a sum that is already rounded, so this works on the gradients
-//! of units, one by one, not in a [`PrivateGuard`](crate::PrivateGuard).
+//! that the grid is there to close.
+//!
+//! In a descent, a plan with [`NoiseKind::Discrete`](crate::NoiseKind) works so: [`OnGrid`] differentiates one unit at a time, so
+//! that nobody's gradient depends on who else is in the batch, and its sums are whole numbers in `f32`, which are exact below
+//! [`EXACT_BELOW`]; the guard adds whole numbers to them. [`GridRun`] is the same for a loop of your own.
+
+mod objective;
+
+pub use objective::OnGrid;
 
 use crate::accountant::{Neighbours, concentrated};
 use crate::error::{Error, Result, positive};
@@ -56,6 +63,18 @@ pub struct GridRun {
 /// At most so many units a step, so that no sum overflows.
 const MOST_UNITS: usize = 1 << 30;
 
+/// Whole numbers up to here are exact in `f32`.
+pub const EXACT_BELOW: u64 = 1 << 24;
+
+/// No finer grid is taken: its units are far below what `f32` gradients resolve.
+const FINEST: u32 = 20;
+
+/// No coarser grid is taken.
+const COARSEST: u32 = 4;
+
+/// Rounding may move a typical gradient by this share of the clip norm at most.
+const MOST_ROUNDING: f64 = 0.1;
+
 impl Grid {
     /// For a clip norm, in units of a power of two that go into it between `2^bits` and `2^{bits+1}` times; 16 bits are plenty.
     ///
@@ -66,7 +85,7 @@ impl Grid {
         if !(1e-30..=1e30).contains(&clip) {
             return Err(Error::value("the clip norm", clip, "from 1e-30 to 1e30"));
         }
-        if !(4..=24).contains(&bits) {
+        if !(COARSEST..=24).contains(&bits) {
             return Err(Error::value("the bits of the grid", bits, "from 4 to 24"));
         }
         let most = (1u64 << (bits + 1)) as f64;
@@ -78,6 +97,44 @@ impl Grid {
             unit /= 2.0;
         }
         Ok(Self { unit, norm: (clip / unit) as u64 })
+    }
+
+    /// The finest grid on which sums of so many units are exact in `f32`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`Error::Value`] for more than 2^19 units.
+    pub fn finest_for(clip: f64, units: u64) -> Result<Self> {
+        let units = units.max(1);
+        // R is below 2^{bits+1}.
+        let bits = (COARSEST..=FINEST).rev().find(|bits| units <= EXACT_BELOW >> (bits + 1));
+        match bits {
+            Some(bits) => Self::new(clip, bits),
+            None => Err(Error::value("the batch of discrete noise", units, "at most 2^19 examples, whose sum is exact in f32")),
+        }
+    }
+
+    /// A grid of units twice as large; `None` where that is too coarse.
+    fn coarser(&self) -> Option<Self> {
+        let norm = self.norm / 2;
+        (norm >= 1 << COARSEST).then_some(Self { unit: 2.0 * self.unit, norm })
+    }
+
+    /// Checks that the units are small beside the entries of a gradient of so many parameters at the clip norm.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where rounding would move a gradient by more than a tenth of the clip norm.
+    pub fn check_parameters(&self, parameters: usize) -> Result<()> {
+        // A rounding error is uniform in a unit: its variance is 1/12.
+        let moved = (parameters as f64 / 12.0).sqrt() / self.norm as f64;
+        if moved <= MOST_ROUNDING {
+            return Ok(());
+        }
+        let right = format!(
+            "at most {:.0} on a grid of {} units in the clip norm; take smaller batches or a larger epsilon, which make it finer",
+            12.0 * (MOST_ROUNDING * self.norm as f64).powi(2),
+            self.norm
+        );
+        Err(Error::value("the number of parameters under discrete noise", parameters, &right))
     }
 
     /// The unit, a power of two.
@@ -160,6 +217,33 @@ impl GridMechanism {
         Ok(Self { grid, noise, rho: squared / (2.0 * variance) })
     }
 
+    /// Likewise, on the finest grid on which sums of so many units are exact in `f32` and the noise has room.
+    ///
+    /// # Errors
+    /// As [`calibrate`](Self::calibrate) and [`Grid::finest_for`].
+    pub fn calibrate_finest(
+        clip: f64,
+        units: u64,
+        at_most: u64,
+        neighbours: Neighbours,
+        epsilon: f64,
+        delta: f64,
+    ) -> Result<Self> {
+        let mut grid = Grid::finest_for(clip, units)?;
+        loop {
+            match (Self::calibrate(grid, at_most, neighbours, epsilon, delta), grid.coarser()) {
+                (Err(Error::Unreachable { .. }), Some(coarser)) => grid = coarser,
+                (calibrated, _) => return calibrated,
+            }
+        }
+    }
+
+    /// With noise divided by a factor: a fault to be found by an audit.
+    pub(crate) fn with_less_noise(&self, factor: f64) -> Result<Self> {
+        let variance = (self.noise.variance() as f64 / (factor * factor)).round().max(1.0);
+        Ok(Self { noise: DiscreteGaussian::new(variance as u64)?, ..self.clone() })
+    }
+
     /// The grid.
     pub fn grid(&self) -> Grid {
         self.grid
@@ -173,6 +257,33 @@ impl GridMechanism {
     /// The standard deviation of the noise in each entry of a sum.
     pub fn noise_std(&self) -> f64 {
         (self.noise.variance() as f64).sqrt() * self.grid.unit
+    }
+
+    /// Puts noise on sums of whole numbers of the grid, each of which it replaces by what `place` makes of the noisy one.
+    fn add_noise<S>(&self, key: &NoiseKey, step: u64, sums: &mut [S], mut place: impl FnMut(&mut S, i64)) {
+        let mut noise = vec![0; CHUNK.min(sums.len())];
+        for (chunk, sums) in sums.chunks_mut(CHUNK).enumerate() {
+            let noise = &mut noise[..sums.len()];
+            self.noise.fill(key, step, chunk, noise);
+            sums.iter_mut().zip(&*noise).for_each(|(sum, noise)| place(sum, *noise));
+        }
+    }
+
+    /// Makes of a sum of so many units by [`OnGrid`] the noisy one, divided by the public batch.
+    ///
+    /// # Errors
+    /// [`Error::OffGrid`] where the sum is none of whole numbers, or too large to be exact.
+    pub(crate) fn release(&self, key: &NoiseKey, step: u64, units: usize, sum: &mut [f32], batch: f64) -> Result<()> {
+        // Not the sum itself is compared, which is a secret, but how large it may be.
+        let most = (units as u64).saturating_mul(self.grid.norm);
+        let is_exact = |value: f32| value.fract() == 0.0 && f64::from(value.abs()) <= most as f64;
+        if most > EXACT_BELOW || !sum.iter().all(|value| is_exact(*value)) {
+            return Err(Error::OffGrid { step });
+        }
+        let scale = self.grid.unit / batch;
+        // The noisy integer is the release. What scaling and rounding do to it tells nothing more.
+        self.add_noise(key, step, sum, |sum, noise| *sum = ((*sum as i64 + noise) as f64 * scale) as f32);
+        Ok(())
     }
 }
 
@@ -219,16 +330,11 @@ impl GridRun {
             let of = |grid: Grid| format!("{} units of {:e}", grid.norm, grid.unit);
             return Err(Error::value("the grid of the sum", of(sum.grid), &of(grid)));
         }
-        let mut noise = vec![0; CHUNK.min(sum.sum.len())];
-        let mut released = Vec::with_capacity(sum.sum.len());
-        for (chunk, sums) in sum.sum.chunks(CHUNK).enumerate() {
-            let noise = &mut noise[..sums.len()];
-            self.mechanism.noise.fill(&self.key, step, chunk, noise);
-            // The noisy integer is the release. What rounding to f64 does to it tells nothing more.
-            released.extend(sums.iter().zip(&*noise).map(|(sum, noise)| (sum + noise) as f64 * grid.unit));
-        }
+        let mut noisy = sum.sum.clone();
+        self.mechanism.add_noise(&self.key, step, &mut noisy, |sum, noise| *sum += noise);
         self.next += 1;
-        Ok(released)
+        // The noisy integer is the release. What rounding to f64 does to it tells nothing more.
+        Ok(noisy.into_iter().map(|value| value as f64 * grid.unit).collect())
     }
 }
 
@@ -326,6 +432,29 @@ mod tests {
         let error = GridMechanism::calibrate(fine, 1000, Neighbours::AddRemove, 0.1, 1e-6).unwrap_err().to_string();
         assert!(error.contains("fewer bits"), "{error}");
         assert!(GridMechanism::calibrate(fine, 0, Neighbours::AddRemove, 1.0, 1e-6).is_err());
+    }
+
+    #[test]
+    fn the_finest_grid_keeps_sums_exact_and_leaves_room_for_the_noise() {
+        for units in [1u64, 2, 3, 64, 100, 4096, 1 << 19] {
+            for clip in [1.0, 0.37, 1023.0] {
+                let grid = Grid::finest_for(clip, units).unwrap();
+                assert!(units * grid.norm() <= EXACT_BELOW, "{units} {clip}");
+                assert!(
+                    grid.norm() == 1 << FINEST || grid.norm() >= (1 << 20) / 1024 || units > 4096,
+                    "{units}: {}",
+                    grid.norm()
+                );
+            }
+        }
+        assert!(Grid::finest_for(1.0, (1 << 19) + 1).unwrap_err().to_string().contains("batch"));
+        let strict = GridMechanism::calibrate_finest(1.0, 1, 10_000, Neighbours::ZeroOut, 0.05, 1e-9).unwrap();
+        let loose = GridMechanism::calibrate_finest(1.0, 1, 1, Neighbours::ZeroOut, 8.0, 1e-5).unwrap();
+        assert!(strict.grid().norm() < loose.grid().norm());
+        assert!(concentrated::delta(strict.rho(), 0.05).unwrap() <= 1e-9);
+        loose.grid().check_parameters(10_000_000).unwrap();
+        let coarse = Grid::finest_for(1.0, 1 << 19).unwrap();
+        assert!(coarse.check_parameters(1_000_000).unwrap_err().to_string().contains("smaller batches"));
     }
 
     #[test]

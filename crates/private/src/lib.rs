@@ -59,7 +59,7 @@ pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Objective, evaluate};
 pub use guard::{Ledger, PrivateGuard};
 pub use lower_bound::lower_bound;
-pub use noise::NoiseKey;
+pub use noise::{NoiseKey, NoiseKind};
 pub use pattern::Pattern;
 pub use plan::{PlanBuilder, PlanSummary, PrivacyPlan};
 pub use sensitivity::{Kind, Sensitivity};

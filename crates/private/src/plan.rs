@@ -8,8 +8,9 @@ use crate::accountant::{AccountRequest, Neighbours, Target, account, gaussian, p
 use crate::clip::Clip;
 use crate::error::{Error, Result, positive};
 use crate::evaluation::{Objective, evaluate};
+use crate::grid::{Grid, GridMechanism};
 use crate::guard::PrivateGuard;
-use crate::noise::NoiseKey;
+use crate::noise::{NoiseKey, NoiseKind};
 use crate::pattern::Pattern;
 use crate::sampler::Sampling;
 use crate::sensitivity::Kind;
@@ -33,6 +34,7 @@ pub struct PlanBuilder {
     clip: f64,
     clipping: Option<Clip>,
     expected_batch: f64,
+    noise: NoiseKind,
 }
 
 /// A mechanism with its noise calibrated: what a [`PrivateGuard`] does, and what is told of it.
@@ -41,6 +43,8 @@ pub struct PrivacyPlan {
     pub(crate) strategy: Strategy,
     pub(crate) clip: Clip,
     pub(crate) expected_batch: f64,
+    /// Where sums and noise are whole numbers of a grid.
+    pub(crate) discrete: Option<GridMechanism>,
     workload: Workload,
     summary: PlanSummary,
 }
@@ -82,6 +86,9 @@ pub struct PlanSummary {
     pub mean_se: f64,
     /// Vectors of the model's size that the noise keeps in memory.
     pub memory_vectors: usize,
+    /// In which arithmetic noise is added.
+    #[serde(default, skip_serializing_if = "NoiseKind::is_gaussian")]
+    pub noise: NoiseKind,
 }
 
 impl PrivacyPlan {
@@ -100,12 +107,18 @@ impl PrivacyPlan {
             clip: 1.0,
             clipping: None,
             expected_batch: 1.0,
+            noise: NoiseKind::Gaussian,
         }
     }
 
     /// The facts.
     pub fn summary(&self) -> PlanSummary {
         self.summary.clone()
+    }
+
+    /// The grid on which the objective's gradients must lie, by [`OnGrid`](crate::grid::OnGrid); `None` unless the noise is discrete.
+    pub fn grid(&self) -> Option<Grid> {
+        self.discrete.as_ref().map(GridMechanism::grid)
     }
 
     /// The guard that carries the plan out with the noise of this key.
@@ -120,12 +133,17 @@ impl PrivacyPlan {
     }
 
     /// The same plan with other noise than its guarantee needs: a fault to be found by an audit.
-    pub(crate) fn with_wrong_noise(&self, noise_multiplier: f64, sensitivity: f64) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Value`] for discrete noise of too large a variance.
+    pub(crate) fn with_wrong_noise(&self, noise_multiplier: f64, sensitivity: f64) -> Result<Self> {
         let mut wrong = self.clone();
+        let less = self.summary.noise_multiplier * self.summary.sensitivity / (noise_multiplier * sensitivity);
+        wrong.discrete = self.discrete.as_ref().map(|mechanism| mechanism.with_less_noise(less)).transpose()?;
         wrong.summary.noise_multiplier = noise_multiplier;
         wrong.summary.sensitivity = sensitivity;
         wrong.summary.noise_std = wrong.sum_std() / self.expected_batch;
-        wrong
+        Ok(wrong)
     }
 
     /// The standard deviation of the fresh vectors in the sum, before it is divided by the expected batch.
@@ -173,6 +191,13 @@ impl PlanBuilder {
         self
     }
 
+    /// The arithmetic of the noise; Gaussian in floating point otherwise.
+    #[must_use]
+    pub fn with_noise(mut self, noise: NoiseKind) -> Self {
+        self.noise = noise;
+        self
+    }
+
     /// The public expected batch size, by which the noisy sum is divided; never the realised one, which is private.
     #[must_use]
     pub fn with_expected_batch(mut self, examples: f64) -> Self {
@@ -189,7 +214,19 @@ impl PlanBuilder {
         let clip = self.clipping.clone().map_or_else(|| Clip::to(self.clip), Ok)?;
         let expected_batch = positive("the expected batch size", self.expected_batch)?;
         let strategy = self.strategy()?;
-        let noise = self.calibrate(&strategy)?;
+        let discrete = match self.noise {
+            NoiseKind::Gaussian => None,
+            NoiseKind::Discrete => Some(self.discrete(&strategy, &clip)?),
+        };
+        let noise = match &discrete {
+            None => self.calibrate(&strategy)?,
+            Some(mechanism) => {
+                let pattern = self.pattern()?;
+                let sigma = mechanism.noise_std() / (clip.norm() * strategy.sensitivity(pattern)?.value);
+                let accountant = "concentrated differential privacy of the discrete Gaussian";
+                Calibration { sigma, pattern, neighbours: Neighbours::ZeroOut, accountant }
+            }
+        };
         let evaluation = evaluate(&self.workload, &strategy, noise.pattern)?;
         let summary = PlanSummary {
             mechanism: self.mechanism,
@@ -209,8 +246,33 @@ impl PlanBuilder {
             argmax_row: evaluation.argmax_row,
             mean_se: evaluation.mean_se,
             memory_vectors: strategy.memory_vectors(),
+            noise: self.noise,
         };
-        Ok(PrivacyPlan { strategy, clip, expected_batch, workload: self.workload, summary })
+        Ok(PrivacyPlan { strategy, clip, expected_batch, discrete, workload: self.workload, summary })
+    }
+
+    /// Noise of whole numbers, where there is such noise.
+    fn discrete(&self, strategy: &Strategy, clip: &Clip) -> Result<GridMechanism> {
+        let refused = |reason: &str| Err(Error::unsuitable("discrete noise", reason));
+        if !strategy.is_identity() {
+            return refused(&format!(
+                "the matrix of {} has entries that are no multiples of any unit, so that its product with whole numbers would have \
+                 to be rounded, and that leak is what the grid is there to close; take the mechanism identity, or Gaussian noise",
+                self.mechanism
+            ));
+        }
+        if !matches!(self.participation, Participation::Separated { .. }) {
+            return refused(&format!(
+                "it is accounted for without amplification by sampling, for batches in a fixed order; here the batches are: {}",
+                self.participation
+            ));
+        }
+        if *clip != Clip::to(clip.norm())? {
+            return refused("gradients on the grid are clipped to one norm as a whole; leave out the other rule");
+        }
+        let units = self.expected_batch.ceil() as u64;
+        let at_most = self.pattern()?.at_most(strategy.steps()) as u64;
+        GridMechanism::calibrate_finest(clip.norm(), units, at_most, Neighbours::ZeroOut, self.epsilon, self.delta)
     }
 
     fn strategy(&self) -> Result<Strategy> {

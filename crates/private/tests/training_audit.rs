@@ -60,6 +60,11 @@ fn set_up(claimed: &PrivacyPlan, real: &PrivacyPlan, seed: u64, threads: usize) 
     let stream = Seed(seed).stream("batches");
     let batches = match real.summary().participation {
         Participation::Poisson { .. } => Batches::poisson(audit.population(), BATCH as f64, stream),
+        Participation::CyclicPoisson { groups, .. } => {
+            Batches::cyclic_poisson(audit.population(), groups as usize, BATCH as f64, stream)
+        }
+        Participation::BallsInBins { bins } => Batches::balls_in_bins(audit.population(), bins as usize, &stream),
+        Participation::BMinSep { separation, .. } => Batches::b_min_sep(audit.population(), separation, BATCH as f64, stream),
         _ => Batches::fixed_order(audit.population(), BATCH, STEPS, &stream),
     };
     let pieces = Pieces {
@@ -128,11 +133,46 @@ fn sampled_batches_are_audited_without_knowing_the_sample() {
     let report = audit.report(Method::OneRun).unwrap();
     assert_eq!(report.verdict, Verdict::Consistent, "{report:?}");
     assert_eq!(report.canaries_inside + report.canaries_outside, CANARIES);
-    assert!(audit.report(Method::OneRunFdp).unwrap_err().to_string().contains("Poisson"));
+    assert!(audit.report(Method::OneRunFdp).unwrap_err().to_string().contains("sampling"));
     assert!(audit.report(Method::Gdp).unwrap_err().to_string().contains("one training"));
     let faulty = plan(Name::Identity, 60.0, sampled(), flat());
     let report = trained(&claimed, &faulty).report(Method::OneRun).unwrap();
     assert_eq!(report.verdict, Verdict::Violated, "{report:?}");
+}
+
+/// A plan of four bands whose participation is drawn.
+fn sampled_plan(name: Name, epsilon: f64, delta: f64, sampled: Participation) -> PrivacyPlan {
+    let workload = Workload::new(Ratios::exponential(STEPS as usize, 0.1).unwrap());
+    let plan = PrivacyPlan::new(epsilon, delta, name, workload, sampled).with_expected_batch(BATCH as f64);
+    plan.with_bands(Some(4)).build().unwrap()
+}
+
+const RATE: f64 = BATCH as f64 / (EXAMPLES + CANARIES) as f64;
+
+#[test]
+fn cyclic_batches_are_audited_without_knowing_the_sample() {
+    let plan = |epsilon| sampled_plan(Name::Bandmf, epsilon, 1e-6, Participation::CyclicPoisson { groups: 4, rate: RATE });
+    let (claimed, faulty) = (plan(1.0), plan(60.0));
+    assert_eq!(trained(&claimed, &claimed).report(Method::OneRun).unwrap().verdict, Verdict::Consistent);
+    let report = trained(&claimed, &faulty).report(Method::OneRun).unwrap();
+    assert_eq!(report.verdict, Verdict::Violated, "{report:?}");
+}
+
+/// Without a negative control: the privacy losses of these samplings are drawn, which takes too long at a delta so small that one
+/// training tells anything.
+#[test]
+fn an_honest_training_by_balls_in_bins_or_b_min_sep_is_consistent() {
+    for (name, sampled) in [
+        (Name::Bisr, Participation::BallsInBins { bins: PERIOD }),
+        (Name::Bandmf, Participation::BMinSep { separation: 4, rate: RATE }),
+    ] {
+        let plan = sampled_plan(name, 1.0, 1e-3, sampled.clone());
+        let audit = trained(&plan, &plan);
+        let report = audit.report(Method::OneRun).unwrap();
+        assert_eq!(report.verdict, Verdict::Consistent, "{sampled}: {report:?}");
+        assert_eq!(report.canaries_inside + report.canaries_outside, CANARIES);
+        assert!(audit.report(Method::OneRunFdp).unwrap_err().to_string().contains("sampling"));
+    }
 }
 
 #[test]

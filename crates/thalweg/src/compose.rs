@@ -3,6 +3,7 @@
 //! A run's `config.toml` is a [`TrainingConfig`]. [`Job::from_config`] checks it and builds the descent, [`Job::drive`] takes it to
 //! its end in a run of the store, and both do the same again when a run is resumed.
 
+mod audited;
 mod config;
 mod data_config;
 mod dataset;
@@ -15,6 +16,7 @@ mod task;
 mod training;
 mod words;
 
+pub use audited::AuditedTraining;
 pub use config::{
     Command, Form, MachineConfig, NetworkChoice, Optimiser, PLAIN, PrivacyConfig, RecordConfig, Sampling, TrainingConfig,
     TrainingLoop,

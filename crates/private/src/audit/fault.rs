@@ -18,14 +18,19 @@ pub enum Fault {
     Participation,
     /// The sum is divided by the size of the realised batch, which depends on who is in it, and not by the public one.
     Batch,
+    /// There is next to no noise, as if the step that adds it had been forgotten: a millionth of it.
+    NoNoise,
 }
+
+/// By what the fault [`Fault::NoNoise`] divides the noise.
+const FORGOTTEN: f64 = 1e6;
 
 /// By what the fault [`Fault::Noise`] divides the noise.
 pub const NOISE_DIVISOR: f64 = 1.5;
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 3] = [Self::Noise, Self::Participation, Self::Batch];
+    pub const ALL: [Self; 4] = [Self::Noise, Self::Participation, Self::Batch, Self::NoNoise];
 
     /// The spelling.
     pub fn as_str(self) -> &'static str {
@@ -33,6 +38,7 @@ impl Fault {
             Self::Noise => "noise",
             Self::Participation => "participation",
             Self::Batch => "batch",
+            Self::NoNoise => "no-noise",
         }
     }
 
@@ -44,7 +50,11 @@ impl Fault {
         let summary = plan.summary();
         match self {
             Self::Noise => {
-                let wrong = plan.with_wrong_noise(summary.noise_multiplier / NOISE_DIVISOR, summary.sensitivity);
+                let wrong = plan.with_wrong_noise(summary.noise_multiplier / NOISE_DIVISOR, summary.sensitivity)?;
+                Ok(Box::new(wrong.guard(key)))
+            }
+            Self::NoNoise => {
+                let wrong = plan.with_wrong_noise(summary.noise_multiplier / FORGOTTEN, summary.sensitivity)?;
                 Ok(Box::new(wrong.guard(key)))
             }
             Self::Participation => {
@@ -52,7 +62,7 @@ impl Fault {
                 if !matches!(summary.participation, Participation::Separated { .. }) || once >= summary.sensitivity * 0.999 {
                     return Err(self.changes_nothing(plan, "no unit takes part more than once in fixed steps"));
                 }
-                Ok(Box::new(plan.with_wrong_noise(summary.noise_multiplier, once).guard(key)))
+                Ok(Box::new(plan.with_wrong_noise(summary.noise_multiplier, once)?.guard(key)))
             }
             Self::Batch => {
                 if plan.expected_batch < 1.5 {
@@ -81,7 +91,7 @@ impl std::str::FromStr for Fault {
         Self::ALL
             .into_iter()
             .find(|fault| fault.as_str() == text)
-            .ok_or_else(|| Error::value("the fault", format!("{text:?}"), "noise, participation or batch"))
+            .ok_or_else(|| Error::value("the fault", format!("{text:?}"), "noise, participation, batch or no-noise"))
     }
 }
 

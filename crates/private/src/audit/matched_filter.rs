@@ -40,13 +40,15 @@ impl MatchedFilter {
         Ok(Self::of_steps(&matrix, &best))
     }
 
-    /// The canary in so many steps, evenly spread.
+    /// The canary in so many steps, as far as they fit: evenly spread, and a multiple of `apart` from each other.
     ///
     /// # Errors
     /// As [`of_pattern`](Self::of_pattern).
-    pub(super) fn spread(strategy: &Strategy, count: usize) -> Result<Self> {
+    pub(super) fn spread(strategy: &Strategy, apart: usize, count: usize) -> Result<Self> {
         let n = strategy.steps();
-        let steps: Vec<usize> = (0..count.min(n)).map(|i| i * n / count.min(n)).collect();
+        let places = n.div_ceil(apart.max(1));
+        let count = count.clamp(1, places);
+        let steps: Vec<usize> = (0..count).map(|i| i * places / count * apart).collect();
         Ok(Self::of_steps(&Matrix::of(strategy, n)?, &steps))
     }
 
@@ -114,6 +116,19 @@ impl Matrix {
         sum
     }
 
+    /// For each step t the response of a canary in that step alone, `<C e_t, C r>`, and the square of its length.
+    pub(super) fn each_step(&self, released: &[f64]) -> Vec<(f64, f64)> {
+        let mut whitened = vec![0.0; self.steps];
+        for (t, value) in released.iter().enumerate().take(self.steps) {
+            whitened[t..].iter_mut().zip(self.column(t)).for_each(|(sum, entry)| *sum += entry * value);
+        }
+        let of = |t: usize| {
+            let response = self.column(t).zip(&whitened[t..]).map(|(entry, x)| entry * x).sum();
+            (response, self.column(t).map(|entry| entry * entry).sum())
+        };
+        (0..self.steps).map(of).collect()
+    }
+
     /// `C^T x`.
     fn transposed_times(&self, x: &[f64]) -> Vec<f64> {
         (0..self.steps).map(|t| self.column(t).zip(&x[t..]).map(|(entry, x)| entry * x).sum()).collect()
@@ -169,6 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn the_response_of_each_step_is_that_of_a_canary_in_it_alone() {
+        let released: Vec<f64> = (0..12).map(|t| (t as f64 * 1.3).sin()).collect();
+        for strategy in strategies(12) {
+            let matrix = Matrix::of(&strategy, 12).unwrap();
+            for (t, (response, square)) in matrix.each_step(&released).into_iter().enumerate() {
+                let filter = MatchedFilter::of_steps(&matrix, &[t]);
+                let expected: f64 = filter.weights.iter().zip(&released).map(|(weight, released)| weight * released).sum();
+                assert!((response - expected).abs() < 1e-10 && (square - filter.length.powi(2)).abs() < 1e-10, "{t}");
+            }
+        }
+    }
+
+    #[test]
     fn the_canary_attains_exact_sensitivities_and_exceeds_none() {
         for (b, k) in [(4, 1), (4, 3), (1, 12), (5, 9)] {
             let pattern = Pattern::separated(b, k).unwrap();
@@ -185,8 +213,15 @@ mod tests {
 
     #[test]
     fn spread_canaries_take_part_as_often_as_asked_and_no_more_than_there_are_steps() {
-        for (count, expected) in [(1, vec![0]), (3, vec![0, 4, 8]), (100, (0..12).collect())] {
-            let filter = MatchedFilter::spread(&Strategy::identity(12).unwrap(), count).unwrap();
+        for (apart, count, expected) in [
+            (1, 1, vec![0]),
+            (1, 3, vec![0, 4, 8]),
+            (1, 100, (0..12).collect()),
+            (5, 100, vec![0, 5, 10]),
+            (5, 2, vec![0, 5]),
+            (50, 2, vec![0]),
+        ] {
+            let filter = MatchedFilter::spread(&Strategy::identity(12).unwrap(), apart, count).unwrap();
             let steps: Vec<usize> = (0..12).filter(|&step| filter.takes_part[step]).collect();
             assert_eq!(steps, expected);
             assert!((filter.length - (expected.len() as f64).sqrt()).abs() < 1e-12);

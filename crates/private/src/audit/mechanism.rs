@@ -12,10 +12,12 @@ use super::matched_filter::MatchedFilter;
 use super::report::AuditReport;
 use super::scores::Scores;
 use crate::accountant::poisson::{GRID, Poisson};
+use crate::accountant::{AccountRequest, Claim, MonteCarlo, Target, account};
 use crate::error::{Error, Result};
 use crate::noise::{CHUNK, NoiseKey};
 use crate::pattern::Pattern;
 use crate::plan::PrivacyPlan;
+use crate::sampler::Sampling;
 
 /// An audit of the very code that adds noise in training.
 ///
@@ -27,8 +29,9 @@ use crate::plan::PrivacyPlan;
 /// Trials lie side by side in the vectors of a few guards, each with a key of its own, since the noise of a coordinate is
 /// independent of all others'.
 ///
-/// Under Poisson sampling the canary takes part in known steps, so that the noise is audited and the sampling is not; the
-/// measured noise goes through the accountant of the plan.
+/// Under sampling (Poisson, cyclic, balls in bins, b-min-sep) the canary takes part in known steps, as far apart as the sampling
+/// keeps them, so that the noise is audited and the sampling is not; the measured noise goes through the accountant of the plan.
+/// [`TrainingAudit`](super::TrainingAudit) audits the sampling too.
 ///
 /// 100,000 trials tell values of mu apart that differ by 0.04, so that from an epsilon of 0.3 on they catch every [`Fault`];
 /// smaller differences need more, with the square. A mechanism with mu above 7 (an epsilon above 50) tells its neighbours apart
@@ -133,23 +136,36 @@ impl MechanismAudit {
                 let pattern = Pattern::separated(in_range(separation), in_range(at_most))?;
                 Ok(Canary { filter: MatchedFilter::of_pattern(strategy, pattern)?, repetitions: 1.0 })
             }
-            Participation::Poisson { .. } => {
-                let steps = (SHIFT * summary.noise_multiplier).powi(2).ceil();
-                let filter = MatchedFilter::spread(strategy, steps as usize)?;
-                Ok(Canary { repetitions: filter.length, filter })
-            }
+            Participation::Poisson { .. } => self.sampled_canary(1),
+            Participation::CyclicPoisson { groups: apart, .. }
+            | Participation::BallsInBins { bins: apart }
+            | Participation::BMinSep { separation: apart, .. } => self.sampled_canary(apart),
             other => Err(Error::unsuitable(summary.mechanism, format!("no audit is built for such batches: {other}"))),
         }
     }
 
-    /// The epsilon of the plan's accountant at noise multiplier `1 / mu`.
+    /// A canary in known steps, so far apart as the sampling keeps them, and as many as show the noise well.
+    fn sampled_canary(&self, apart: u64) -> Result<Canary> {
+        let (strategy, summary) = (&self.plan.strategy, self.plan.summary());
+        let count = (SHIFT * summary.noise_multiplier).powi(2).ceil() as usize;
+        let filter = MatchedFilter::spread(strategy, usize::try_from(apart).unwrap_or(usize::MAX), count)?;
+        Ok(Canary { repetitions: filter.length / summary.sensitivity, filter })
+    }
+
+    /// The epsilon of the plan's accountant at noise multiplier `1 / mu`; of drawn losses the best guess.
     fn epsilon(&self, mu: f64) -> Result<f64> {
         let summary = self.plan.summary();
-        match summary.participation {
-            Participation::Poisson { rate } if mu > 0.0 => {
+        match Sampling::of(&summary.participation, summary.steps)? {
+            Sampling::Poisson { rate } if mu > 0.0 => {
                 Poisson { sigma: 1.0 / mu, rate, steps: summary.steps }.epsilon(summary.delta, GRID)
             }
-            _ => gdp::to_epsilon(mu, summary.delta),
+            Sampling::None => gdp::to_epsilon(mu, summary.delta),
+            sampling if mu > 0.0 => {
+                let asked = AccountRequest::new(sampling, summary.steps, summary.delta, Target::Noise(1.0 / mu));
+                let monte_carlo = MonteCarlo { claim: Claim::Estimate, ..MonteCarlo::default() };
+                Ok(account(&AccountRequest { strategy: Some(&self.plan.strategy), monte_carlo, ..asked })?.epsilon)
+            }
+            _ => Ok(0.0),
         }
     }
 
@@ -201,7 +217,7 @@ impl MechanismAudit {
             let others = &batches.at(World::Without, takes_part).sum;
             for (score, released) in scores.iter_mut().zip(sum.chunks_exact(clipped.len())) {
                 let response = released.iter().zip(others).zip(&batches.canary).map(|((&released, &others), canary)| {
-                    canary * (f64::from(released) * self.plan.expected_batch - f64::from(others))
+                    canary * (f64::from(released) * self.plan.expected_batch - batches.unit * f64::from(others))
                 });
                 *score += weight / unit * response.sum::<f64>();
             }
@@ -254,6 +270,8 @@ struct Batches {
     without: Batch,
     /// What it adds, clipped.
     canary: Vec<f64>,
+    /// What 1 in a sum stands for: the unit of the grid of discrete noise.
+    unit: f64,
 }
 
 impl Batches {
@@ -267,6 +285,11 @@ impl Batches {
             layout.push(&block.to_string(), &[]);
         });
         let clipped = |gradient: Vec<f32>| -> Result<Vec<f32>> {
+            if let Some(grid) = plan.grid() {
+                let mut rounded = vec![0; gradient.len()];
+                grid.clip(&gradient, 0, &mut rounded)?;
+                return Ok(rounded.into_iter().map(|value| value as f32).collect());
+            }
             let mut unit = Box::new(UnitGradients::new(&layout, vec![0.0], gradient)?);
             let weights = guard.weigh(&mut *unit)?;
             let mut sum = vec![0.0; layout.len()];
@@ -279,7 +302,9 @@ impl Batches {
             |count: usize| Batch { units: count, sum: other.iter().map(|value| count.min(MOST_OTHERS) as f32 * value).collect() };
         let without = others(size - 1);
         let with = Batch { units: size, sum: without.sum.iter().zip(&canary).map(|(others, canary)| others + canary).collect() };
-        Ok(Self { other: others(size), with, without, canary: canary.into_iter().map(f64::from).collect() })
+        let unit = plan.grid().map_or(1.0, |grid| grid.unit());
+        let canary = canary.into_iter().map(|value| unit * f64::from(value)).collect();
+        Ok(Self { other: others(size), with, without, canary, unit })
     }
 
     fn at(&self, world: World, canary_takes_part: bool) -> &Batch {
@@ -304,6 +329,7 @@ mod tests {
     use super::*;
     use crate::audit::Verdict;
     use crate::clip::{Clip, Shares};
+    use crate::noise::NoiseKind;
     use crate::strategy::Name;
     use crate::workload::{Ratios, Workload};
 
@@ -389,6 +415,43 @@ mod tests {
             assert_eq!(report.verdict, Verdict::Violated, "{fault}");
         }
         assert!(audit(&plan).with_fault(Fault::Participation).run().is_err());
+    }
+
+    #[test]
+    fn every_sampling_that_is_planned_is_audited() {
+        let workload = || Workload::new(Ratios::exponential(24, 0.5).unwrap());
+        for (name, sampled) in [
+            (Name::Bandmf, Participation::CyclicPoisson { groups: 4, rate: 0.05 }),
+            (Name::Bisr, Participation::BallsInBins { bins: 6 }),
+            (Name::Bandmf, Participation::BMinSep { separation: 6, rate: 0.1 }),
+        ] {
+            let plan =
+                PrivacyPlan::new(1.0, 1e-3, name, workload(), sampled.clone()).with_bands(Some(4)).with_expected_batch(10.0);
+            let plan = plan.build().unwrap();
+            let report = audit(&plan).run().unwrap();
+            assert_eq!(report.verdict, Verdict::Consistent, "{sampled}: {report:?}");
+            assert!(report.epsilon_lower_bound > 0.8, "{sampled}: {}", report.epsilon_lower_bound);
+            for fault in [Fault::Noise, Fault::Batch, Fault::NoNoise] {
+                assert_eq!(audit(&plan).with_fault(fault).run().unwrap().verdict, Verdict::Violated, "{sampled}: {fault}");
+            }
+            assert!(audit(&plan).with_fault(Fault::Participation).run().is_err());
+        }
+    }
+
+    #[test]
+    fn discrete_noise_is_audited() {
+        let workload = Workload::new(Ratios::constant(12).unwrap());
+        let batches = Participation::Separated { separation: 4, at_most: 3 };
+        let plan = PrivacyPlan::new(2.0, 1e-5, Name::Identity, workload, batches).with_clip(0.7).with_expected_batch(16.0);
+        let plan = plan.with_noise(NoiseKind::Discrete).build().unwrap();
+        let audit = audit(&plan).with_trials(50_000).unwrap();
+        let report = audit.run().unwrap();
+        assert_eq!(report.verdict, Verdict::Consistent);
+        // The noise is some 7 % larger than the analytic formula of the continuous Gaussian would have it.
+        assert!(report.epsilon_lower_bound > 1.6, "{}", report.epsilon_lower_bound);
+        for fault in Fault::ALL {
+            assert_eq!(audit.clone().with_fault(fault).run().unwrap().verdict, Verdict::Violated, "{fault}");
+        }
     }
 
     #[test]

@@ -145,13 +145,13 @@ impl TrainingAudit {
     ///
     /// # Errors
     /// As [`scores`](Self::scores); [`Error::Value`] for a method that needs many trainings, or [`Method::OneRunFdp`] under
-    /// Poisson sampling, whose trade-off curve is not Gaussian.
+    /// sampling, whose trade-off curve is not Gaussian.
     pub fn report(&self, method: Method) -> Result<AuditReport> {
         let summary = self.shared.plan.summary();
         match method {
             Method::OneRun => {}
             Method::OneRunFdp if !self.shared.is_sampled() => {}
-            Method::OneRunFdp => return Err(Error::value("the method", method, "one-run under Poisson sampling")),
+            Method::OneRunFdp => return Err(Error::value("the method", method, "one-run under sampling")),
             _ => return Err(Error::value("the method", method, "one-run or one-run-fdp: there is one training")),
         }
         Audit::at(summary.delta)?.report(method, &self.scores()?, summary.epsilon)
@@ -165,7 +165,7 @@ impl Shared {
     }
 
     fn is_sampled(&self) -> bool {
-        matches!(self.plan.summary().participation, Participation::Poisson { .. })
+        !matches!(self.plan.summary().participation, Participation::Separated { .. })
     }
 
     fn is_canary(&self, index: usize) -> bool {
@@ -195,7 +195,10 @@ impl Shared {
 }
 
 /// Turns responses into scores: the most powerful statistic of an adversary who knows the steps of a canary in a fixed order, and
-/// its rate under Poisson sampling.
+/// how it is drawn under sampling.
+///
+/// Whatever the score, the audit is sound; a better one sees more. Under b-min-sep sampling it counts the steps as if they were
+/// independent, which they are not quite.
 struct Scorer<'a> {
     plan: &'a PrivacyPlan,
     /// The deviation of the noise in a response: the claimed one in a fixed order, where it only sets the scale of the scores,
@@ -214,21 +217,62 @@ impl<'a> Scorer<'a> {
 
     /// The score from a canary's responses, the steps in which it was drawn, and its length.
     fn score(&mut self, responses: impl Iterator<Item = f64>, drawn: Vec<u64>, length: f64) -> f64 {
-        if let Participation::Poisson { rate } = self.plan.summary().participation {
+        let log_ratio = |response: f64, square: f64| {
             let shift = length / self.std;
-            let log_ratio = |response: f64| log_mixture(rate, shift * response / self.std - 0.5 * shift * shift);
-            return responses.map(log_ratio).sum();
+            shift * response / self.std - 0.5 * shift * shift * square
+        };
+        match self.plan.summary().participation {
+            Participation::Poisson { rate } => {
+                return responses.map(|response| log_mixture(rate, log_ratio(response, 1.0))).sum();
+            }
+            Participation::CyclicPoisson { groups, rate } => {
+                let steps = self.matrix.each_step(&responses.collect::<Vec<f64>>());
+                let rate = groups as f64 * rate;
+                let of_group = |group: u64| {
+                    let taken = steps.iter().skip(group as usize).step_by(groups as usize);
+                    taken.map(|(response, square)| log_mixture(rate, log_ratio(*response, *square))).sum()
+                };
+                return log_mean_exp(&(0..groups).map(of_group).collect::<Vec<f64>>());
+            }
+            Participation::BMinSep { rate, .. } => {
+                let steps = self.matrix.each_step(&responses.collect::<Vec<f64>>());
+                return steps.iter().map(|(response, square)| log_mixture(rate, log_ratio(*response, *square))).sum();
+            }
+            Participation::BallsInBins { bins } => {
+                let responses: Vec<f64> = responses.collect();
+                let mut of_bin = |bin: u64| {
+                    let steps = (bin as usize..responses.len()).step_by(bins as usize).collect();
+                    let filter = filter_of(&mut self.filters, &self.matrix, steps);
+                    let response = responses.iter().zip(&filter.weights).map(|(response, weight)| weight * response).sum();
+                    log_ratio(response, filter.length.powi(2))
+                };
+                return log_mean_exp(&(0..bins.min(responses.len() as u64)).map(&mut of_bin).collect::<Vec<f64>>());
+            }
+            _ => {}
         }
         let steps: Vec<usize> = drawn.into_iter().map(|step| step as usize).collect();
-        let filter = match self.filters.entry(steps) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let filter = MatchedFilter::of_steps(&self.matrix, entry.key());
-                entry.insert(filter)
-            }
-        };
+        let filter = filter_of(&mut self.filters, &self.matrix, steps);
         responses.zip(&filter.weights).map(|(response, weight)| weight * response).sum::<f64>() / (self.std * filter.length)
     }
+}
+
+fn filter_of<'f>(filters: &'f mut HashMap<Vec<usize>, MatchedFilter>, matrix: &Matrix, steps: Vec<usize>) -> &'f MatchedFilter {
+    match filters.entry(steps) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            let filter = MatchedFilter::of_steps(matrix, entry.key());
+            entry.insert(filter)
+        }
+    }
+}
+
+/// `log(mean(e^x))`.
+fn log_mean_exp(values: &[f64]) -> f64 {
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if !largest.is_finite() {
+        return 0.0;
+    }
+    largest + (values.iter().map(|value| (value - largest).exp()).sum::<f64>() / values.len() as f64).ln()
 }
 
 /// The standard deviation of most responses, of those without the canary in them: from the median of their sizes.

@@ -6,11 +6,43 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::gaussian::CHUNK;
 use super::key::NoiseKey;
 use crate::error::{Error, Result};
+
+/// In which arithmetic noise is drawn and added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseKind {
+    /// Gaussian noise in `f32`: every mechanism has it. It protects from whoever sees the model, but not the low bits of each
+    /// released number.
+    #[default]
+    Gaussian,
+    /// The discrete Gaussian on sums of whole numbers of a [`grid`](crate::grid): independent noise alone, and also against whoever
+    /// reads every bit of what is released.
+    Discrete,
+}
+
+impl NoiseKind {
+    pub(crate) fn is_gaussian(&self) -> bool {
+        *self == Self::Gaussian
+    }
+}
+
+impl std::str::FromStr for NoiseKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "gaussian" => Ok(Self::Gaussian),
+            "discrete" => Ok(Self::Discrete),
+            _ => Err(Error::value("the noise", format!("{text:?}"), "gaussian or discrete")),
+        }
+    }
+}
 
 /// The largest variance: up to here all intermediate integers fit into 128 bits.
 pub const LARGEST_VARIANCE: u64 = 1 << 48;

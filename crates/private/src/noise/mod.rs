@@ -15,7 +15,7 @@ mod recursive;
 mod ring;
 pub mod stream;
 
-pub use discrete::{DiscreteGaussian, LARGEST_VARIANCE as LARGEST_DISCRETE_VARIANCE};
+pub use discrete::{DiscreteGaussian, LARGEST_VARIANCE as LARGEST_DISCRETE_VARIANCE, NoiseKind};
 pub use gaussian::{CHUNK, Gaussian, Innovations};
 pub use key::NoiseKey;
 pub use stream::{Memory, NoiseStream, StreamingMatrix};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_descent::store::CheckpointEvery;
 use thalweg_descent::{Error, Result, Schedule};
 use thalweg_nn::Augmentation;
-use thalweg_private::Objective;
+use thalweg_private::{NoiseKind, Objective};
 
 use crate::compose::{DataConfig, ProbeConfig, Task, VoteConfig};
 
@@ -232,6 +232,9 @@ pub enum Sampling {
     Cyclic,
     /// Each example in one step of an epoch, drawn once; amplifies the privacy of every mechanism, by drawn privacy losses.
     BallsInBins,
+    /// Each example by a coin of its own once it has waited so many steps as the separation says; amplifies the privacy of
+    /// mechanisms whose C has at most that many bands, by drawn privacy losses.
+    BMinSep,
     /// A new order each epoch; plain training only.
     Shuffled,
 }
@@ -263,6 +266,9 @@ pub struct TrainingLoop {
     /// The groups of cyclic sampling; as many as the mechanism has bands where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<usize>,
+    /// The least distance of two steps of one example under b-min-sep sampling; as many as the mechanism has bands where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separation: Option<usize>,
     /// At most so many examples are differentiated at once; bounds the memory, and gives several threads their shards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
@@ -298,6 +304,7 @@ impl Default for TrainingLoop {
             batch: 64,
             sampling: Sampling::default(),
             groups: None,
+            separation: None,
             micro_batch: None,
             rate: 1.0,
             schedule: Schedule::Exponential { end: 0.1 },
@@ -331,6 +338,9 @@ pub struct PrivacyConfig {
     /// A strategy that `thalweg private plan --save` wrote, in place of the mechanism; it must be made for this very run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<PathBuf>,
+    /// In which arithmetic noise is drawn and added: `gaussian`, or `discrete` on a grid, for identity alone.
+    #[serde(skip_serializing_if = "is_gaussian")]
+    pub noise: NoiseKind,
     /// The largest norm of one example's gradient.
     pub clip: f64,
     /// Another rule in its place: `per-block:NORM`, `automatic:GAMMA` or `global:NORM`.
@@ -339,6 +349,10 @@ pub struct PrivacyConfig {
     /// Makes the noise repeatable; the run is then not private.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insecure_seed: Option<u64>,
+}
+
+fn is_gaussian(noise: &NoiseKind) -> bool {
+    *noise == NoiseKind::Gaussian
 }
 
 impl Default for PrivacyConfig {
@@ -350,6 +364,7 @@ impl Default for PrivacyConfig {
             bands: None,
             objective: Objective::Mean,
             strategy: None,
+            noise: NoiseKind::Gaussian,
             clip: 1.0,
             clipping: None,
             insecure_seed: None,
@@ -467,6 +482,7 @@ impl TrainingConfig {
             task.validate(self)?;
         }
         self.probe.validate(self)?;
+        training.augmentation.check()?;
         if let Some(vote) = &self.vote {
             self.validate_vote(vote)?;
         }
@@ -477,8 +493,8 @@ impl TrainingConfig {
             }
             if training.sampling == Sampling::Shuffled {
                 return Err(Error::input(
-                    "training.sampling = \"shuffled\" has no privacy accounting; choose \"fixed-order\", \"poisson\", \"cyclic\" or \"balls-in-bins\", \
-                     or train without privacy (--mechanism none)",
+                    "training.sampling = \"shuffled\" has no privacy accounting; choose \"fixed-order\", \"poisson\", \"cyclic\", \
+                     \"balls-in-bins\" or \"b-min-sep\", or train without privacy (--mechanism none)",
                 ));
             }
         }
@@ -565,7 +581,11 @@ mod tests {
         refused("[privacy]\nepsilon = 0.0\n", &["privacy.epsilon", "0"]);
         refused("[privacy]\ndelta = 1.0\n", &["privacy.delta"]);
         refused("[training]\nschedule = \"exponential:2\"\n", &["my.toml", "line 2", "end ratio is 2"]);
-        refused("[training]\nsampling = \"shuffled\"\n", &["fixed-order"]);
+        refused("[training]\nsampling = \"shuffled\"\n", &["fixed-order", "b-min-sep"]);
+        refused("[training.augmentation]\nrotation = 181.0\n", &["rotation", "181", "180"]);
+        refused("[training.augmentation]\ntranslation = -0.1\n", &["translation", "-0.1"]);
+        refused("[training.augmentation]\nerasing = nan\n", &["erasing", "NaN"]);
+        refused("[privacy]\nnoise = \"uniform\"\n", &["my.toml", "line 2", "uniform", "discrete"]);
         refused("[record]\nlog_every = 0\n", &["record.log_every"]);
         refused("[network]\nkind = \"rnn\"\n", &["my.toml", "rnn", "mlp"]);
     }

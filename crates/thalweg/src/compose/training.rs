@@ -12,6 +12,7 @@ use thalweg_nn::{
     Accuracy, Activation, AttentionOnlyConfig, Augmentation, Average, BagConfig, Classification, Device, Head, MovingAverage,
     Network, NetworkConfig, Norms as LayerNorms, Regression, ResNetConfig, TransformerConfig, Views, evaluate, weights,
 };
+use thalweg_private::grid::OnGrid;
 use thalweg_private::strategy::StrategyFile;
 use thalweg_private::{Clip, NoiseKey, PrivacyPlan, Ratios, Workload};
 use thalweg_probes::{Balance, Loss, Norms};
@@ -50,7 +51,7 @@ pub struct Measured {
 }
 
 /// What a run trains on and is measured on.
-enum Material {
+pub(super) enum Material {
     /// Examples with labels.
     Labelled(TrainAndTest),
     /// Contexts that are drawn for each step.
@@ -58,7 +59,7 @@ enum Material {
 }
 
 impl Material {
-    fn of(config: &TrainingConfig) -> Result<Self> {
+    pub(super) fn of(config: &TrainingConfig) -> Result<Self> {
         let seed = config.training.seed;
         Ok(match &config.task {
             None => Self::Labelled(load_data(&config.data, seed)?),
@@ -188,7 +189,7 @@ impl Training {
 }
 
 /// The network for these examples.
-fn network(choice: &NetworkChoice, material: &Material) -> Result<NetworkConfig> {
+pub(super) fn network(choice: &NetworkChoice, material: &Material) -> Result<NetworkConfig> {
     match (material, choice) {
         (Material::Labelled(data), _) => classifier(choice, data),
         (Material::Contexts(contexts), NetworkChoice::Attention { width, layers, heads }) => {
@@ -268,7 +269,7 @@ pub const MOST_STEPS: u64 = 100_000;
 const MOST_PARAMETERS: f64 = 1e9;
 
 /// Whole batches only, so that the noise is calibrated for exactly the steps that are taken.
-fn steps(config: &TrainingConfig, material: &Material) -> Result<u64> {
+pub(super) fn steps(config: &TrainingConfig, material: &Material) -> Result<u64> {
     let examples = material.examples(config);
     if let Some(vote) = &config.vote {
         return if vote.rounds <= MOST_STEPS {
@@ -340,7 +341,13 @@ fn seams(
     };
     let batches = batches(config, material.examples(config), steps, key)?;
     let (guard, privacy) = guard(config, &batches, steps, key)?;
-    let differentiate: Box<dyn Differentiate<Batch, f32>> = Box::new(objective.clone());
+    let differentiate: Box<dyn Differentiate<Batch, f32>> = match privacy.as_ref().and_then(PrivacyPlan::grid) {
+        Some(grid) => {
+            grid.check_parameters(network.layout().len())?;
+            Box::new(OnGrid::new(objective.clone(), grid))
+        }
+        None => Box::new(objective.clone()),
+    };
     Ok(Seams { choose: Box::new(batches), differentiate, objective: Some(objective), guard, privacy, vote: None })
 }
 
@@ -362,7 +369,7 @@ fn probes(
     Watched { config, network, start, objective, examples, plan, device }.probes()
 }
 
-fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey) -> Result<Batches> {
+pub(super) fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey) -> Result<Batches> {
     let training = &config.training;
     let size = training.batch as f64;
     let public = || Seed(training.seed).stream("batches");
@@ -371,8 +378,15 @@ fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey)
         Some(_) => Seed(key.sampling_seed()).stream("batches"),
         None => public(),
     };
-    if training.groups.is_some() && training.sampling != Sampling::Cyclic {
-        return Err(Error::input("training.groups means nothing without training.sampling = \"cyclic\"; leave it out"));
+    for (field, given, sampling, name) in [
+        ("groups", training.groups, Sampling::Cyclic, "cyclic"),
+        ("separation", training.separation, Sampling::BMinSep, "b-min-sep"),
+    ] {
+        if given.is_some() && training.sampling != sampling {
+            return Err(Error::input(format!(
+                "training.{field} means nothing without training.sampling = {name:?}; leave it out"
+            )));
+        }
     }
     let batches = match training.sampling {
         Sampling::FixedOrder => Batches::fixed_order(examples, training.batch, steps, &public())?,
@@ -380,6 +394,7 @@ fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey)
         Sampling::Poisson => Batches::poisson(examples, size, drawn())?,
         Sampling::Cyclic => Batches::cyclic_poisson(examples, groups(config, examples)?, size, drawn())?,
         Sampling::BallsInBins => Batches::balls_in_bins(examples, examples / training.batch, &drawn())?,
+        Sampling::BMinSep => Batches::b_min_sep(examples, separation(config, examples)?, size, drawn())?,
     };
     Ok(match training.micro_batch {
         Some(size) => batches.in_shards_of(size),
@@ -387,9 +402,13 @@ fn batches(config: &TrainingConfig, examples: usize, steps: u64, key: &NoiseKey)
     })
 }
 
+/// The bands of the mechanism; 1 without one.
+fn bands(config: &TrainingConfig) -> usize {
+    config.guarantee().map_or(1, |privacy| privacy.bands.unwrap_or(thalweg_private::plan::BANDS))
+}
+
 fn groups(config: &TrainingConfig, examples: usize) -> Result<usize> {
-    let bands = || config.guarantee().map_or(1, |privacy| privacy.bands.unwrap_or(thalweg_private::plan::BANDS));
-    let (groups, batch) = (config.training.groups.unwrap_or_else(bands), config.training.batch);
+    let (groups, batch) = (config.training.groups.unwrap_or_else(|| bands(config)), config.training.batch);
     if groups.saturating_mul(batch) > examples {
         return Err(Error::input(format!(
             "training.batch = {batch}, but each of {groups} groups has {} examples; take smaller batches, or fewer groups and bands",
@@ -397,6 +416,18 @@ fn groups(config: &TrainingConfig, examples: usize) -> Result<usize> {
         )));
     }
     Ok(groups)
+}
+
+fn separation(config: &TrainingConfig, examples: usize) -> Result<u64> {
+    let (separation, batch) = (config.training.separation.unwrap_or_else(|| bands(config)), config.training.batch);
+    if separation.saturating_mul(batch) > examples {
+        return Err(Error::input(format!(
+            "training.batch = {batch}, but of {examples} examples that wait {separation} steps only {} are free in a step; take smaller \
+             batches, or a smaller separation and fewer bands",
+            examples / separation
+        )));
+    }
+    Ok(separation as u64)
 }
 
 fn guard(
@@ -410,7 +441,7 @@ fn guard(
     Ok((Box::new(plan.guard(key)), Some(plan)))
 }
 
-fn plan(config: &TrainingConfig, privacy: &PrivacyConfig, batches: &Batches, steps: u64) -> Result<PrivacyPlan> {
+pub(super) fn plan(config: &TrainingConfig, privacy: &PrivacyConfig, batches: &Batches, steps: u64) -> Result<PrivacyPlan> {
     let training = &config.training;
     if training.optimiser == Optimiser::Adamw {
         return Err(Error::input(
@@ -425,6 +456,7 @@ fn plan(config: &TrainingConfig, privacy: &PrivacyConfig, batches: &Batches, ste
         .with_bands(privacy.bands)
         .with_objective(privacy.objective)
         .with_clip(privacy.clip)
+        .with_noise(privacy.noise)
         .with_expected_batch(training.batch as f64);
     if let Some(rule) = &privacy.clipping {
         let in_field = |error| Error::input(format!("privacy.clipping = {rule:?}: {error}"));
@@ -446,7 +478,12 @@ fn plan(config: &TrainingConfig, privacy: &PrivacyConfig, batches: &Batches, ste
     Ok(plan.build()?)
 }
 
-fn objective(config: &TrainingConfig, network: &Arc<Network>, data: &TrainAndTest, device: Device) -> Result<Classification> {
+pub(super) fn objective(
+    config: &TrainingConfig,
+    network: &Arc<Network>,
+    data: &TrainAndTest,
+    device: Device,
+) -> Result<Classification> {
     let training = &config.training;
     let objective = Classification::new(network.clone(), data.train.clone(), device)?;
     let views = NonZeroUsize::new(training.views).unwrap_or(NonZeroUsize::MIN);
@@ -456,7 +493,7 @@ fn objective(config: &TrainingConfig, network: &Arc<Network>, data: &TrainAndTes
     Ok(objective.with_views(Views::new(views, training.augmentation, Seed(training.seed).stream("views")))?)
 }
 
-fn step(config: &TrainingConfig) -> Result<Box<dyn Step<f32>>> {
+pub(super) fn step(config: &TrainingConfig) -> Result<Box<dyn Step<f32>>> {
     let training = &config.training;
     Ok(match training.optimiser {
         Optimiser::Sgd => Box::new(Sgd::new(training.momentum, training.weight_decay)?),

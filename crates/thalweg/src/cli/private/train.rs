@@ -12,6 +12,7 @@ use thalweg::descent::store::{Controls, Run};
 use thalweg::descent::{Record, Result, Schedule};
 use thalweg::nn::Mirror;
 use thalweg::pages;
+use thalweg::private::NoiseKind;
 use thalweg::private::Objective;
 use thalweg::private::strategy::StrategyFile;
 use thalweg::report::format::{bytes, significant};
@@ -47,6 +48,10 @@ pub(crate) struct Train {
     /// A strategy that `private plan --save` wrote for this very run, in place of a mechanism
     #[arg(long, value_name = "FILE", help_heading = "Privacy", conflicts_with_all = ["mechanism", "bands", "objective"])]
     strategy: Option<PathBuf>,
+    /// The arithmetic of the noise: gaussian, or discrete: whole numbers on a grid, which also protect from whoever reads every bit
+    /// of what is released; for identity in a fixed order, one example at a time [default: gaussian]
+    #[arg(long, value_name = "KIND", help_heading = "Privacy")]
+    noise: Option<NoiseKind>,
     /// Another rule than --clip: per-block:NORM, automatic:GAMMA or global:NORM
     #[arg(long, value_name = "RULE", help_heading = "Privacy", conflicts_with = "clip")]
     clipping: Option<String>,
@@ -90,6 +95,15 @@ pub(crate) struct Train {
     /// Half of the views are seen in a mirror
     #[arg(long, help_heading = "Training")]
     mirror: bool,
+    /// A view is turned by up to so many degrees [default: 0]
+    #[arg(long, value_name = "DEGREES", help_heading = "Training", allow_negative_numbers = true)]
+    rotate: Option<f64>,
+    /// A view is moved by up to this share of its height and width, between pixels too [default: 0]
+    #[arg(long, value_name = "SHARE", help_heading = "Training", allow_negative_numbers = true)]
+    translate: Option<f64>,
+    /// A random rectangle of a view is blanked with this probability [default: 0]
+    #[arg(long, value_name = "P", help_heading = "Training", allow_negative_numbers = true)]
+    erase: Option<f64>,
     /// Keep and evaluate a moving average of the parameters with that decay, such as 0.99
     #[arg(long, value_name = "DECAY", help_heading = "Training", allow_negative_numbers = true)]
     ema: Option<f64>,
@@ -99,6 +113,9 @@ pub(crate) struct Train {
     /// The groups of cyclic sampling [default: the bands]
     #[arg(long, value_name = "G", help_heading = "Training")]
     groups: Option<usize>,
+    /// The least distance of two steps of one example, with b-min-sep sampling [default: the bands]
+    #[arg(long, value_name = "B", help_heading = "Training")]
+    separation: Option<usize>,
     /// Differentiate at most so many examples at once
     #[arg(long, value_name = "N", help_heading = "Training")]
     micro_batch: Option<usize>,
@@ -132,6 +149,8 @@ const TRAIN_EXAMPLES: &str = "Examples:
   thalweg private train --epsilon 4 --epochs 20
   thalweg private train --mechanism identity --sampling poisson --batch 128 --epsilon 2
   thalweg private train --mechanism bandmf --bands 8 --sampling cyclic --epsilon 2
+  thalweg private train --mechanism bandmf --bands 8 --sampling b-min-sep --batch 32 --epsilon 2
+  thalweg private train --mechanism identity --noise discrete --epsilon 4
   thalweg private train --mechanism none --seed 3            plain training, to compare with
   thalweg private train --data ./photos --resize 32x32 --model cnn    photos/<class>/<picture>, or below photos/train and test
   thalweg private train --probe spectra,invariants           watch what the released parameters show
@@ -143,6 +162,7 @@ enum SamplingKind {
     Poisson,
     Cyclic,
     BallsInBins,
+    BMinSep,
     Shuffled,
 }
 
@@ -178,16 +198,21 @@ impl Train {
         replace(&mut training.seed, common.seed);
         replace(&mut training.sampling, self.sampling.map(Into::into));
         training.groups = self.groups.or(training.groups);
+        training.separation = self.separation.or(training.separation);
         replace(&mut training.optimiser, self.optimiser.map(Into::into));
         replace(&mut training.views, self.views);
         replace(&mut training.augmentation.shift, self.shift);
         replace(&mut training.augmentation.mirror, self.mirror.then_some(Mirror::Half));
+        replace(&mut training.augmentation.rotation, self.rotate);
+        replace(&mut training.augmentation.translation, self.translate);
+        replace(&mut training.augmentation.erasing, self.erase);
         training.ema = self.ema.or(training.ema);
         training.micro_batch = self.micro_batch.or(training.micro_batch);
         let privacy = &mut config.privacy;
         replace(&mut privacy.epsilon, self.epsilon);
         replace(&mut privacy.delta, self.delta);
         replace(&mut privacy.clip, self.clip);
+        replace(&mut privacy.noise, self.noise);
         replace(&mut privacy.mechanism, self.mechanism);
         privacy.bands = self.bands.or(privacy.bands);
         replace(&mut privacy.objective, self.objective);
@@ -236,6 +261,7 @@ impl From<SamplingKind> for Sampling {
             SamplingKind::Poisson => Self::Poisson,
             SamplingKind::Cyclic => Self::Cyclic,
             SamplingKind::BallsInBins => Self::BallsInBins,
+            SamplingKind::BMinSep => Self::BMinSep,
             SamplingKind::Shuffled => Self::Shuffled,
         }
     }
