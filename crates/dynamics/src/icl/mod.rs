@@ -17,7 +17,6 @@
 //!
 //! After Mainali and Teixeira, *Exact Learning Dynamics of In-Context Learning in Linear Transformers* (2025).
 
-mod ahead;
 pub mod exact;
 pub mod experiment;
 pub mod matrix_flow;
@@ -27,7 +26,6 @@ pub mod problem;
 pub mod published;
 pub mod sampler;
 pub mod sgd;
-mod side_by_side;
 pub mod tasks;
 pub mod transformer;
 
@@ -36,6 +34,5 @@ pub use modes::{Modes, Weights};
 pub use plateau::Plateau;
 pub use problem::Problem;
 pub use published::Published;
-pub use sampler::Sampler;
 pub use tasks::Tasks;
 pub use transformer::Transformer;
