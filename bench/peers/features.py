@@ -1,7 +1,7 @@
 """Private learning from a feature perspective in plain NumPy: the peer of `thalweg-dynamics`' module `features`.
 
     python features.py golden          checks itself on the deterministic instance, prints nothing when right
-    python features.py time 8          CPU and wall seconds of runs of configuration I, here 8 of its 84, one JSON line
+    python features.py time 84         CPU milliseconds of configuration I's 84 runs; of fewer, extrapolated; one JSON line
     python features.py table           the whole table of configuration I, one JSON line a cell
 
 The model: examples of two patches, `y mu` and `xi ~ N(0, I)` orthogonal to mu; two sets of m filters under `max(0, z)^3`, second
@@ -9,6 +9,7 @@ layer fixed at +1/m and -1/m; T steps of full-batch gradient descent, every exam
 """
 
 import json
+import resource
 import sys
 import time
 
@@ -121,11 +122,14 @@ def main(task, *count):
     if task == "time":
         cells = [(snr, multiplier, seed) for seed in (0, 1) for multiplier in BUDGETS.values() for snr in SNRS]
         cells = cells[:: len(cells) // int(count[0])][: int(count[0])]
+        begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         began, cpu = time.perf_counter(), time.process_time()
-        for cell in cells:
-            run(*cell)
-        line = {"engine": "numpy", "task": "features", "runs": len(cells)}
-        print(json.dumps(line | {"wall_s": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}))
+        accuracy = sum(run(*cell)["test_accuracy"] for cell in cells) / len(cells)
+        scale = 1e3 * 84 / len(cells)
+        cost = {"kind": "step", "engine": "numpy", "task": "features", "mode": "alone", "value": accuracy, "start_mib": begin}
+        cost |= {"cpu_ms": [scale * (time.process_time() - cpu)], "wall_ms": [scale * (time.perf_counter() - began)]}
+        print(json.dumps(cost | {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
 
 
 if __name__ == "__main__":

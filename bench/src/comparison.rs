@@ -27,6 +27,9 @@ pub struct Row {
     pub mode: String,
     /// Each round's median, in CPU milliseconds.
     pub cpu_ms: Vec<f64>,
+    /// Each round's median, in milliseconds on the wall, where it was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wall_ms: Vec<f64>,
     /// Each round's peak memory in MiB.
     pub peak_mib: Vec<f64>,
     /// Each round's memory before the network was built, in MiB.
@@ -66,11 +69,21 @@ impl Comparison {
     fn add(&mut self, cost: StepCost) {
         let at = self.position(&cost.engine, &cost.task, &cost.mode).unwrap_or_else(|| {
             let StepCost { engine, task, mode, .. } = cost.clone();
-            self.steps.push(Row { engine, task, mode, cpu_ms: vec![], peak_mib: vec![], start_mib: vec![], values: vec![] });
+            self.steps.push(Row {
+                engine,
+                task,
+                mode,
+                cpu_ms: vec![],
+                wall_ms: vec![],
+                peak_mib: vec![],
+                start_mib: vec![],
+                values: vec![],
+            });
             self.steps.len() - 1
         });
         let row = &mut self.steps[at];
         row.cpu_ms.push(median(&cost.cpu_ms));
+        row.wall_ms.extend((!cost.wall_ms.is_empty()).then(|| median(&cost.wall_ms)));
         row.peak_mib.push(cost.peak_mib);
         row.start_mib.push(cost.start_mib);
         row.values.extend(cost.value);
@@ -112,8 +125,17 @@ pub(crate) mod tests {
 
     pub(crate) fn line(engine: &str, task: &str, mode: &str, cpu_ms: &[f64], peak_mib: f64) -> String {
         let (engine, task, mode) = (engine.to_owned(), task.to_owned(), mode.to_owned());
-        Measurement::Step(StepCost { engine, task, mode, cpu_ms: cpu_ms.to_vec(), peak_mib, start_mib: 7.0, value: None })
-            .to_line()
+        Measurement::Step(StepCost {
+            engine,
+            task,
+            mode,
+            cpu_ms: cpu_ms.to_vec(),
+            wall_ms: cpu_ms.to_vec(),
+            peak_mib,
+            start_mib: 7.0,
+            value: None,
+        })
+        .to_line()
             + "\n"
     }
 

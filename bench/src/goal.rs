@@ -51,7 +51,7 @@ impl Goal {
 pub fn goals(comparison: &Comparison) -> Vec<Goal> {
     let private = ["mlp", "cnn3"].into_iter().filter_map(|task| private_goals(comparison, task)).flatten();
     let steps = private.chain(plain_goal(comparison)).chain(loop_goals(comparison));
-    let steps = steps.chain(vote_goals(comparison));
+    let steps = steps.chain(vote_goals(comparison)).chain(dynamics_goals(comparison));
     steps.chain(mathematics_goals(comparison)).chain(event_log_goals(&comparison.event_log)).collect()
 }
 
@@ -164,6 +164,29 @@ fn vote_goals(comparison: &Comparison) -> Vec<Goal> {
     .collect()
 }
 
+/// The labs of exact dynamics: CPU time on one thread, time on the wall on two.
+fn dynamics_goals(comparison: &Comparison) -> Vec<Goal> {
+    let goal = |task: &str, peer: &str, mode: &str, what: &str, time: fn(&Row) -> &[f64], bound: f64| {
+        let (ours, theirs) = (comparison.row("thalweg", task, mode)?, comparison.row(peer, task, mode)?);
+        let name = format!("{task}: {what}, ratio to {peer}");
+        Some(Goal::new(name, Bound::AtMost(bound), Spread::of_ratios(time(ours), time(theirs))))
+    };
+    let alone = |task, peer, bound| goal(task, peer, "alone", "CPU time", |row| &row.cpu_ms, bound);
+    let on_two = |task, peer, bound| goal(task, peer, "2-threads", "time on two threads", |row| &row.wall_ms, bound);
+    [
+        alone("icl", "jax", 1.0),
+        on_two("icl", "jax", 1.0),
+        alone("icl", "numpy", 0.2),
+        alone("deq", "numpy", 0.1),
+        alone("relu", "pytorch", 1.0),
+        on_two("relu", "pytorch", 1.0),
+        alone("features", "numpy", 0.1),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 fn event_log_goals(rounds: &[EventLogSpeed]) -> Vec<Goal> {
     let Some(first) = rounds.first() else { return Vec::new() };
     let spread = |value: &dyn Fn(&EventLogSpeed) -> f64| Spread::of(&rounds.iter().map(value).collect::<Vec<_>>());
@@ -211,6 +234,14 @@ mod tests {
         let [peer, network] = &goals[..] else { panic!("{goals:?}") };
         assert!(peer.measured.median == 0.125 && !peer.met, "{peer:?}");
         assert!(network.measured.median == 2.5 && network.met, "{network:?}");
+    }
+
+    #[test]
+    fn two_threads_are_judged_on_the_wall() {
+        let lines = line("thalweg", "relu", "2-threads", &[50.0], 9.0) + &line("pytorch", "relu", "2-threads", &[100.0], 9.0);
+        let goals = goals(&Comparison::from_lines(&lines).unwrap());
+        let [relu] = &goals[..] else { panic!("{goals:?}") };
+        assert!(relu.measured.median == 0.5 && relu.met && relu.name.contains("two threads"), "{relu:?}");
     }
 
     #[test]

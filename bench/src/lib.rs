@@ -11,8 +11,8 @@
 //! | [`goal`] | what is to be reached, and whether it is |
 //! | [`page`] | tables for people |
 //!
-//! The programs are `private_step`, `private_math`, `vote_round`, `loop_cost` and `event_log`, which measure, and `summarise`, which
-//! compares. The other side is `peers/opacus_step.py`, `peers/private_math.py`, `peers/flower_secagg.py` and `peers/prio`.
+//! The programs are `private_step`, `private_math`, `vote_round`, `dynamics`, `loop_cost` and `event_log`, which measure, and
+//! `summarise`, which compares. The other side lies in `peers/`.
 
 #![forbid(unsafe_code)]
 

@@ -37,12 +37,16 @@ pub struct Setting {
 pub struct StepCost {
     /// `thalweg`, or the peer's name.
     pub engine: String,
-    /// The network: `mlp`, `cnn3` or `cnn`; or a task of private training: `account`, `optimise`, `noise`; or a vote: `vote-D`, `vote-traffic`.
+    /// The network: `mlp`, `cnn3` or `cnn`; or a task of private training: `account`, `optimise`, `noise`; or a vote: `vote-D`, `vote-traffic`;
+    /// or a lab of exact dynamics: `icl`, `deq`, `relu`, `features`.
     pub task: String,
-    /// What a step does: `plain`, `adamw`, `private`, `hooks`, `ghost`, or a part of it, `loop`; `alone` where there is one way.
+    /// What a step does: `plain`, `adamw`, `private`, `hooks`, `ghost`, or a part of it, `loop`; `alone` where there is one way, `2-threads` on two.
     pub mode: String,
     /// CPU milliseconds of the process for each step.
     pub cpu_ms: Vec<f64>,
+    /// Milliseconds on the wall for each step, where several threads work at it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wall_ms: Vec<f64>,
     /// The most memory that the process held, in MiB.
     pub peak_mib: f64,
     /// What it held before the network was built: on the peer's side, its libraries.

@@ -42,6 +42,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             task: "mlp".to_owned(),
             mode: mode.to_owned(),
             cpu_ms,
+            wall_ms: vec![],
             peak_mib: peak_mib(),
             start_mib,
             value: None,

@@ -110,6 +110,7 @@ fn print(task: &str, mode: &str, cpu_ms: Vec<f64>, value: Option<f64>, start_mib
         task: task.to_owned(),
         mode: mode.to_owned(),
         cpu_ms,
+        wall_ms: vec![],
         peak_mib: peak_mib(),
         start_mib,
         value,

@@ -30,7 +30,16 @@ fn main() -> Outcome<()> {
     let start_mib = peak_mib();
     let mut descent = descent(&Task::named(&task)?, &mode)?;
     let cpu_ms = time_steps(&mut descent, |_| Ok(()))?;
-    let cost = StepCost { engine: "thalweg".to_owned(), task, mode, cpu_ms, peak_mib: peak_mib(), start_mib, value: None };
+    let cost = StepCost {
+        engine: "thalweg".to_owned(),
+        task,
+        mode,
+        cpu_ms,
+        wall_ms: vec![],
+        peak_mib: peak_mib(),
+        start_mib,
+        value: None,
+    };
     println!("{}", Measurement::Step(cost).to_line());
     Ok(())
 }

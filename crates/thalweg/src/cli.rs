@@ -34,7 +34,7 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  thalweg tour                                    private training, small, with one report
+  thalweg tour                                    private training and secure votes, small, with one report
   thalweg private train --epsilon 4 --epochs 20   train on the embedded digits, privately
   thalweg vote simulate                           let 24 users vote in secret, in one process
   thalweg runs list                               what was run, and how it ended

@@ -1,9 +1,12 @@
-//! The tour: training with and without privacy, small, on embedded real data.
+//! The tour: training with and without privacy, and by secure votes, small, on embedded real data.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
-use thalweg_descent::{Error, Result};
+use thalweg_descent::store::{Controls, RunStore};
+use thalweg_descent::{Error, Record, Result, Schedule};
 
+use crate::compose::{Command, Job, NetworkChoice, PLAIN, Summary, TrainingConfig, VoteConfig};
 use crate::study::{Laboratory, STUDY, StudyFile};
 
 /// The seeds of a tour that starts at `seed`.
@@ -16,6 +19,12 @@ pub const ARMS: [(&str, &str); 4] = [
     ("prefix-root", "correlated noise for a constant rate"),
     ("lr-root", "correlated noise for the schedule at hand"),
 ];
+
+/// The run of the vote, in the tour's folder.
+pub const VOTE: &str = "vote";
+
+/// The users who vote.
+pub const VOTERS: usize = 9;
 
 /// The guarantee that the private arms share.
 pub const EPSILON: f64 = 4.0;
@@ -36,6 +45,32 @@ pub fn laboratory(seed: u64, folder: &Path) -> Result<Laboratory> {
         )));
     }
     Laboratory::open(StudyFile::parse(&text, "the tour")?, &text, folder)
+}
+
+/// Lets users who hold the digits train by secure votes, beside the tour's cells; begun before, it goes on.
+///
+/// # Errors
+/// Those of the run; when the folder holds the vote of another version of Thalweg.
+pub fn vote(laboratory: &Laboratory, stop: &AtomicBool) -> Result<Summary> {
+    let config = vote_config(laboratory).to_toml()?;
+    let run = RunStore::at(laboratory.folder()).open_or_create(VOTE, &config)?;
+    let job = Job::from_config(&config, "the tour's vote")?;
+    let mut ignore = |_: &Record| {};
+    job.drive(&run, &mut Controls { checkpoints: job.config().record.checkpoints(), stop, progress: &mut ignore })
+}
+
+/// The configuration of the vote; its seed is the first of the tour's.
+pub(crate) fn vote_config(laboratory: &Laboratory) -> TrainingConfig {
+    let mut config = TrainingConfig { command: Command::VoteTrain, ..TrainingConfig::default() };
+    config.network = NetworkChoice::Mlp { hidden: vec![32] };
+    config.training.batch = 16;
+    config.training.rate = 0.008;
+    config.training.schedule = Schedule::Exponential { end: 0.25 };
+    config.training.seed = laboratory.study().seeds.first().copied().unwrap_or_default();
+    config.privacy.mechanism = PLAIN.to_owned();
+    config.record.evaluate_every = 10;
+    config.vote = Some(VoteConfig { users: VOTERS, rounds: 100, ..VoteConfig::default() });
+    config
 }
 
 /// The tour as a study: a comparison over seeds, with far too few of them for a verdict.

@@ -23,6 +23,7 @@ pub mod fixed_point;
 pub mod linear;
 pub mod local;
 pub mod matrix;
+mod side_by_side;
 pub mod single_index;
 pub mod unit;
 

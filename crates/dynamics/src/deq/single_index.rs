@@ -3,10 +3,12 @@
 //! For a non-linear activation there is no exact invariant: the radius drifts, and the drift is reported, not asserted.
 
 use faer::Mat;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::activation::Activation;
 use super::backward::Backward;
 use super::descent::{Evaluation, Model};
+use super::side_by_side::{LANES, Lanes, Smooth, solve};
 use super::unit;
 use crate::error::{Error, Result};
 use crate::matrix;
@@ -32,6 +34,23 @@ pub struct SingleIndex {
     /// The last solution for each input, from which the next search starts.
     states: Vec<f64>,
     tolerance: f64,
+    smooth: Option<(Smooth, Blocks)>,
+}
+
+/// The data of units side by side; the lanes beyond the last input repeat it, with weight 0.
+#[derive(Clone, Debug)]
+struct Blocks {
+    /// Each block's inputs, one row an input.
+    inputs: Vec<Lanes>,
+    targets: Vec<Lanes>,
+    /// 1 over the number of inputs, 0 beyond the last.
+    weights: Vec<Lanes>,
+    /// The last solutions.
+    states: Vec<Lanes>,
+    /// Those before.
+    earlier: Vec<Lanes>,
+    /// The gradient by each input's weight.
+    by_u: Vec<Lanes>,
 }
 
 /// The implicit gradient divides by `1 - v activation'`; nearer to 0 than this it is refused.
@@ -54,8 +73,9 @@ impl SingleIndex {
             }
         }
         let targets: Vec<f64> = inputs.chunks_exact(d).map(|x| activation.value(dot(x, teacher))).collect();
+        let smooth = Smooth::of(activation).map(|smooth| (smooth, Blocks::new(inputs, d, &targets)));
         let (states, inputs, teacher) = (targets.clone(), inputs.to_vec(), teacher.to_vec());
-        Ok(Self { activation, inputs, teacher, targets, states, tolerance: 1e-14 })
+        Ok(Self { activation, inputs, teacher, targets, states, tolerance: 1e-14, smooth })
     }
 
     /// The curvatures of the loss at the target `(teacher, 0)`, not decreasing: the eigenvalues of
@@ -98,6 +118,25 @@ impl Model for SingleIndex {
 
     fn evaluate(&mut self, theta: &[f64], backward: Backward, gradient: &mut [f64]) -> Result<Evaluation> {
         self.check(theta)?;
+        if let Some((activation, blocks)) = &mut self.smooth
+            && !matches!(backward, Backward::Phantom { .. })
+        {
+            let pass = SideBySide { activation: *activation, blocks, theta, backward, tolerance: self.tolerance, gradient };
+            if let Some(found) = Arch::new().dispatch(pass) {
+                return Ok(found);
+            }
+        }
+        self.evaluate_each(theta, backward, gradient)
+    }
+
+    fn stability_line(&self, _rate: f64) -> Result<Option<f64>> {
+        Ok(None)
+    }
+}
+
+impl SingleIndex {
+    /// Evaluates unit by unit.
+    fn evaluate_each(&mut self, theta: &[f64], backward: Backward, gradient: &mut [f64]) -> Result<Evaluation> {
         let d = self.teacher.len();
         let (u, v) = (&theta[..d], theta[d]);
         let (by_u, by_v) = gradient.split_at_mut(d);
@@ -126,11 +165,106 @@ impl Model for SingleIndex {
             add_scaled(by_u, weight * way.by_drive, x);
             by_v[0] += weight * way.by_v;
         }
+        if let Some((_, blocks)) = &mut self.smooth {
+            blocks.begin_from(&self.states);
+        }
         Ok(found)
     }
+}
 
-    fn stability_line(&self, _rate: f64) -> Result<Option<f64>> {
-        Ok(None)
+impl Blocks {
+    fn new(inputs: &[f64], d: usize, targets: &[f64]) -> Self {
+        let n = targets.len();
+        let blocks = n.div_ceil(LANES);
+        let lanes = |value: &dyn Fn(usize) -> f64, block: usize| -> Lanes {
+            std::array::from_fn(|lane| value((block * LANES + lane).min(n - 1)))
+        };
+        let of = |value: &dyn Fn(usize) -> f64| (0..blocks).map(|block| lanes(value, block)).collect::<Vec<_>>();
+        let rows = |block| (0..d).map(move |j| lanes(&|at| inputs[at * d + j], block));
+        let states = of(&|at| targets[at]);
+        let weight = |at: usize| if at < n { 1.0 / n as f64 } else { 0.0 };
+        Self {
+            inputs: (0..blocks).flat_map(rows).collect(),
+            weights: (0..blocks).map(|block| std::array::from_fn(|lane| weight(block * LANES + lane))).collect(),
+            targets: states.clone(),
+            earlier: states.clone(),
+            by_u: vec![[0.0; LANES]; d],
+            states,
+        }
+    }
+
+    /// Searches begin at these solutions.
+    fn begin_from(&mut self, states: &[f64]) {
+        for (at, state) in states.iter().enumerate() {
+            self.states[at / LANES][at % LANES] = *state;
+        }
+        self.earlier.copy_from_slice(&self.states);
+    }
+}
+
+/// All units side by side; `None` where one must be searched alone, or is too near to where it does not exist.
+struct SideBySide<'a> {
+    activation: Smooth,
+    blocks: &'a mut Blocks,
+    theta: &'a [f64],
+    backward: Backward,
+    tolerance: f64,
+    gradient: &'a mut [f64],
+}
+
+impl WithSimd for SideBySide<'_> {
+    type Output = Option<Evaluation>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Option<Evaluation> {
+        // Matched out here, so that the loops are straight.
+        match (self.activation, self.backward) {
+            (Smooth::Sigmoid, Backward::Exact) => self.run(Smooth::Sigmoid, |_, inverse| inverse),
+            (activation, Backward::Exact) => self.run(activation, |_, inverse| inverse),
+            (activation, backward) => self.run(activation, |a, _| backward.factor(a)),
+        }
+    }
+}
+
+impl SideBySide<'_> {
+    #[inline(always)]
+    fn run(self, activation: Smooth, factor: impl Fn(f64, f64) -> f64) -> Option<Evaluation> {
+        let Self { blocks, theta, tolerance, gradient, .. } = self;
+        let d = theta.len() - 1;
+        let (u, v) = (&theta[..d], theta[d]);
+        let (mut risk, mut steepest, mut nearest, mut by_v) = ([0.0; LANES], [0.0; LANES], [f64::INFINITY; LANES], [0.0; LANES]);
+        blocks.by_u.fill([0.0; LANES]);
+        for block in 0..blocks.targets.len() {
+            let inputs = &blocks.inputs[block * d..][..d];
+            let mut drive = [0.0; LANES];
+            for (x, u) in inputs.iter().zip(u) {
+                (0..LANES).for_each(|lane| drive[lane] += u * x[lane]);
+            }
+            let (now, earlier) = (&mut blocks.states[block], &mut blocks.earlier[block]);
+            let guess: Lanes = std::array::from_fn(|lane| 2.0 * now[lane] - earlier[lane]);
+            let found = solve(activation, &drive, v, &guess, tolerance)?;
+            *earlier = std::mem::replace(now, found.y);
+            let (weights, targets) = (&blocks.weights[block], &blocks.targets[block]);
+            let mut by_drive = [0.0; LANES];
+            for lane in 0..LANES {
+                let a = v * found.slope[lane];
+                let error = found.y[lane] - targets[lane];
+                let pull = error * weights[lane];
+                risk[lane] += error * pull;
+                steepest[lane] = f64::max(steepest[lane], a.abs());
+                nearest[lane] = f64::min(nearest[lane], (1.0 - a).abs());
+                by_drive[lane] = 2.0 * pull * found.slope[lane] * factor(a, found.inverse[lane]);
+                by_v[lane] += by_drive[lane] * found.y[lane];
+            }
+            for (x, sum) in inputs.iter().zip(&mut blocks.by_u) {
+                (0..LANES).for_each(|lane| sum[lane] += by_drive[lane] * x[lane]);
+            }
+        }
+        gradient.iter_mut().zip(&blocks.by_u).for_each(|(out, sum)| *out = sum.iter().sum());
+        gradient[d] = by_v.iter().sum();
+        let least = nearest.into_iter().fold(f64::INFINITY, f64::min);
+        let contraction = steepest.into_iter().fold(0.0, f64::max);
+        (least >= GUARD).then(|| Evaluation { risk: risk.iter().sum(), contraction })
     }
 }
 
@@ -162,6 +296,33 @@ mod tests {
     use super::*;
     use crate::deq::LinearDeq;
     use crate::deq::descent::Descent;
+
+    #[test]
+    fn units_side_by_side_are_units_searched_alone() {
+        for (activation, d, n) in
+            [(Activation::Sigmoid, 1, 1), (Activation::Tanh, 3, 37), (Activation::WeakTanh { strength: 0.5 }, 2, 64)]
+        {
+            let inputs: Vec<f64> = (0..n * d).map(|at| (0.7 * (at * at) as f64).sin()).collect();
+            let teacher = vec![0.8; d];
+            for backward in [Backward::Exact, Backward::Neumann { terms: 2 }] {
+                let (mut side, mut alone) = (
+                    SingleIndex::new(activation, &inputs, &teacher).unwrap(),
+                    SingleIndex::new(activation, &inputs, &teacher).unwrap(),
+                );
+                for step in 0..20 {
+                    let theta: Vec<f64> = (0..=d).map(|at| 0.3 + 0.1 * (at as f64) - 0.01 * f64::from(step)).collect();
+                    let (mut found, mut expected) = (vec![0.0; d + 1], vec![0.0; d + 1]);
+                    let one = side.evaluate(&theta, backward, &mut found).unwrap();
+                    let other = alone.evaluate_each(&theta, backward, &mut expected).unwrap();
+                    assert!((one.risk - other.risk).abs() < 1e-14 && (one.contraction - other.contraction).abs() < 1e-13);
+                    assert!(
+                        found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-13),
+                        "{activation} {found:?} {expected:?}"
+                    );
+                }
+            }
+        }
+    }
 
     fn inputs(n: usize, d: usize) -> Vec<f64> {
         (0..n * d).map(|at| ((at * at) as f64 * 0.7 + at as f64).sin() * 1.5).collect()

@@ -17,6 +17,7 @@
 //!
 //! After Mainali and Teixeira, *Exact Learning Dynamics of In-Context Learning in Linear Transformers* (2025).
 
+mod ahead;
 pub mod exact;
 pub mod experiment;
 pub mod matrix_flow;
@@ -26,6 +27,7 @@ pub mod problem;
 pub mod published;
 pub mod sampler;
 pub mod sgd;
+mod side_by_side;
 pub mod tasks;
 pub mod transformer;
 
@@ -34,5 +36,6 @@ pub use modes::{Modes, Weights};
 pub use plateau::Plateau;
 pub use problem::Problem;
 pub use published::Published;
+pub use sampler::Sampler;
 pub use tasks::Tasks;
 pub use transformer::Transformer;

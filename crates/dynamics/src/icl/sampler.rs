@@ -8,7 +8,9 @@ use faer::Side;
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use thalweg_descent::streams::StreamRng;
 
+use super::ahead::Ahead;
 use super::problem::Problem;
+use super::side_by_side::{Contexts, Law};
 use crate::error::{Error, Result};
 use crate::matrix::to_rows;
 use crate::vector::{add_scaled, dot};
@@ -82,6 +84,19 @@ impl Sampler {
         for (factor, entry) in self.factor.chunks_exact(d).zip(query) {
             *entry = dot(factor, &self.normals);
         }
+    }
+}
+
+impl Sampler {
+    /// Room for contexts side by side.
+    pub(super) fn contexts(&self) -> Contexts {
+        Contexts::new(self.d, self.diagonal.len())
+    }
+
+    /// Draws so many contexts, as [`draw`](Self::draw) would one after the other.
+    pub(super) fn draw_side_by_side(&self, rng: &mut Ahead, count: usize, contexts: &mut Contexts) {
+        let law = Law { factor: &self.factor, diagonal: &self.diagonal, contexts: self.contexts };
+        contexts.draw(law, count, rng);
     }
 }
 

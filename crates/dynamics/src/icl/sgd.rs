@@ -3,12 +3,13 @@
 use faer::Mat;
 use rayon::prelude::*;
 use serde::Serialize;
-use thalweg_descent::streams::StreamRng;
 use thalweg_descent::{Seed, Stream};
 
+use super::ahead::Ahead;
 use super::problem::Problem;
 use super::sampler::Sampler;
-use super::transformer::{Block, Example, Transformer, Workspace};
+use super::side_by_side::{Contexts, Gradient, LANES};
+use super::transformer::{Block, Transformer};
 use crate::error::{Error, Result, positive};
 use crate::matrix::to_rows;
 use crate::vector::{add_scaled, norm};
@@ -121,7 +122,7 @@ pub fn descend(problem: &Problem, start: &Transformer, plan: &Plan, draws: &Stre
     let mut records = vec![run.record(0, None)];
     let mut loss = 0.0;
     for step in 0..plan.steps {
-        loss += run.step(&mut draws.at(step), step)?;
+        loss += run.step(&mut Ahead::of(&draws.at(step)), step)?;
         let made = step + 1;
         if made.is_multiple_of(plan.record_every) {
             records.push(run.record(made, Some(loss / plan.record_every as f64)));
@@ -143,9 +144,8 @@ struct Run<'a> {
     gradient: Transformer,
     predicted_imbalance: f64,
     sampler: Sampler,
-    room: Workspace,
-    sample_covariance: Vec<f64>,
-    query: Vec<f64>,
+    contexts: Contexts,
+    sums: Gradient,
     watched_loss: f64,
     first_loss: Option<f64>,
 }
@@ -154,16 +154,16 @@ impl<'a> Run<'a> {
     fn new(problem: &'a Problem, start: &Transformer, plan: &'a Plan) -> Result<Self> {
         let d = problem.dimension();
         let tasks: Vec<Vec<f64>> = problem.tasks().matrices().iter().map(|w| to_rows(w.as_ref())).collect();
+        let sampler = Sampler::new(problem)?;
         Ok(Self {
             rate: plan.rate_times_tasks / tasks.len() as f64,
             tasks,
             weights: start.clone(),
             gradient: Transformer::zeros(d),
             predicted_imbalance: start.imbalance(),
-            sampler: Sampler::new(problem)?,
-            room: Workspace::new(d),
-            sample_covariance: vec![0.0; d * d],
-            query: vec![0.0; d],
+            contexts: sampler.contexts(),
+            sampler,
+            sums: Gradient::new(d),
             watched_loss: 0.0,
             first_loss: None,
             problem,
@@ -172,23 +172,20 @@ impl<'a> Run<'a> {
     }
 
     /// Makes one step and returns the mean loss over its contexts.
-    fn step(&mut self, rng: &mut StreamRng, step: u64) -> Result<f64> {
-        self.gradient.values_mut().fill(0.0);
-        let weight = 1.0 / self.plan.batch_per_task as f64;
-        let contexts = self.problem.contexts() as f64;
-        let mut loss = 0.0;
+    fn step(&mut self, rng: &mut Ahead, step: u64) -> Result<f64> {
+        self.sums.clear();
+        let length = self.problem.contexts() as f64;
         for task in &self.tasks {
-            for _ in 0..self.plan.batch_per_task {
-                self.sampler.draw(rng, &mut self.sample_covariance, &mut self.query);
-                let (sample_covariance, query) = (&self.sample_covariance[..], &self.query[..]);
-                let example = Example { sample_covariance, query, task, contexts };
-                loss += self.weights.accumulate(&example, weight, &mut self.gradient, &mut self.room);
+            for first in (0..self.plan.batch_per_task).step_by(LANES) {
+                let count = LANES.min(self.plan.batch_per_task - first);
+                self.sampler.draw_side_by_side(rng, count, &mut self.contexts);
+                self.sums.add(&self.weights, task, &self.contexts, length);
             }
         }
+        let loss = self.sums.join(1.0 / self.plan.batch_per_task as f64, &mut self.gradient) / self.tasks.len() as f64;
         let last_norm = norm(self.weights.values());
         self.predicted_imbalance += self.rate * self.rate * self.gradient.imbalance();
         add_scaled(self.weights.values_mut(), -self.rate, self.gradient.values());
-        let loss = loss * weight / self.tasks.len() as f64;
         self.watch(step, loss, last_norm)?;
         Ok(loss)
     }

@@ -4,7 +4,7 @@
 //! `b^L = sqrt(2/m) D^L a`, `b^l = sqrt(2/m) D^l W^{l+1,T} b^{l+1}`, and `df/dW^l = b^l h^{l-1,T}`.
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rand_distr::{Distribution, StandardNormal};
 use thalweg_descent::streams::StreamRng;
 
@@ -217,11 +217,14 @@ impl Pass {
         for layer in 0..network.shape.depth {
             let (done, rest) = self.hidden.split_at_mut(layer);
             let below = if layer == 0 { self.inputs.as_ref() } else { done[layer - 1].as_ref() };
-            matmul(self.pre[layer].as_mut(), Accum::Replace, network.weights[layer].as_ref(), below, 1.0, Par::Seq);
-            for j in 0..self.outputs.len() {
-                let above = rest[0].col_mut(j).iter_mut();
-                above.zip(self.pre[layer].col(j).iter()).for_each(|(hidden, pre)| *hidden = scale * pre.max(0.0));
-            }
+            multiply(self.pre[layer].as_mut(), network.weights[layer].as_ref(), below);
+            let pre = self.pre[layer].as_ref();
+            by_columns(rest[0].as_mut(), 0, &|first, mut hidden| {
+                for j in 0..hidden.ncols() {
+                    let above = hidden.as_mut().col_mut(j).iter_mut();
+                    above.zip(pre.col(first + j).iter()).for_each(|(hidden, pre)| *hidden = scale * pre.max(0.0));
+                }
+            });
         }
         let top = &self.hidden[network.shape.depth - 1];
         for (j, output) in self.outputs.iter_mut().enumerate() {
@@ -236,21 +239,21 @@ impl Pass {
             let (below, above) = self.back.split_at_mut(layer + 1);
             let back = &mut below[layer];
             if let Some(above) = above.first() {
-                let weights = network.weights[layer + 1].transpose();
-                matmul(back.as_mut(), Accum::Replace, weights, above.as_ref(), 1.0, Par::Seq);
+                multiply(back.as_mut(), network.weights[layer + 1].transpose(), above.as_ref());
             } else {
                 for (j, output) in self.outputs.iter().enumerate() {
                     let weight = weight(j, *output);
                     back.col_mut(j).iter_mut().zip(&network.signs).for_each(|(back, sign)| *back = weight * sign);
                 }
             }
-            for j in 0..self.outputs.len() {
-                let pattern = self.pre[layer].col(j).iter();
-                back.col_mut(j)
-                    .iter_mut()
-                    .zip(pattern)
-                    .for_each(|(back, pre)| *back = if *pre >= 0.0 { scale * *back } else { 0.0 });
-            }
+            let pre = self.pre[layer].as_ref();
+            by_columns(back.as_mut(), 0, &|first, mut back| {
+                for j in 0..back.ncols() {
+                    let pattern = pre.col(first + j).iter();
+                    let masked = back.as_mut().col_mut(j).iter_mut().zip(pattern);
+                    masked.for_each(|(back, pre)| *back = if *pre >= 0.0 { scale * *back } else { 0.0 });
+                }
+            });
         }
     }
 
@@ -263,9 +266,31 @@ impl Pass {
     /// Writes the gradients that the last backward pass summed over examples.
     pub(super) fn gradients(&self, gradients: &mut [Mat<f64>]) {
         for (layer, gradient) in gradients.iter_mut().enumerate() {
-            matmul(gradient.as_mut(), Accum::Replace, self.back[layer].as_ref(), self.below(layer).transpose(), 1.0, Par::Seq);
+            multiply(gradient.as_mut(), self.back[layer].as_ref(), self.below(layer).transpose());
         }
     }
+}
+
+/// Threads share a matrix by so many columns each, whatever their number: so it changes no bit.
+const PART: usize = 512;
+
+/// Calls `f` on parts of the columns, with the place of their first, on all threads.
+fn by_columns(matrix: MatMut<'_, f64>, first: usize, f: &(impl Fn(usize, MatMut<'_, f64>) + Sync)) {
+    let parts = matrix.ncols().div_ceil(PART);
+    if parts <= 1 {
+        return f(first, matrix);
+    }
+    let half = parts / 2 * PART;
+    let (left, right) = matrix.split_at_col_mut(half);
+    rayon::join(|| by_columns(left, first, f), || by_columns(right, first + half, f));
+}
+
+/// `out = A B`
+fn multiply(out: MatMut<'_, f64>, a: MatRef<'_, f64>, b: MatRef<'_, f64>) {
+    by_columns(out, 0, &|first, out| {
+        let columns = b.subcols(first, out.ncols());
+        matmul(out, Accum::Replace, a, columns, 1.0, Par::Seq);
+    });
 }
 
 #[cfg(test)]
@@ -331,6 +356,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn threads_share_columns_without_changing_a_bit() {
+        let examples = xor::all(11).unwrap();
+        let gradients = || {
+            let network = Network::random(Shape::new(11, 10, 2).unwrap(), &mut Seed(4).stream("x").at(0));
+            let mut pass = Pass::of(&network, &examples).unwrap();
+            pass.backward_loss(&network, examples.labels());
+            let mut gradients = network.weights().to_vec();
+            pass.gradients(&mut gradients);
+            (pass.outputs, gradients)
+        };
+        let on = |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(gradients);
+        assert!(on(1) == on(3));
     }
 
     #[test]

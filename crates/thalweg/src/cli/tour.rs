@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
+use thalweg::descent::store::Status;
 use thalweg::descent::{Error, Result};
-use thalweg::pages::{self, TourFigures};
+use thalweg::pages::{self, TourFigures, VoteFigures};
 use thalweg::study::{Shard, Worked};
 use thalweg::tour;
 
 use crate::cli::console::Console;
-use crate::cli::{Common, study};
+use crate::cli::{Common, stop, study};
 
-/// Train with and without privacy, small, on embedded real data, and draw one report
+/// Train with and without privacy and by secure votes, small, on embedded real data, and draw one report
 #[derive(Args)]
 #[command(after_help = "Examples:
   thalweg tour
@@ -26,6 +27,7 @@ pub(crate) struct Tour;
 struct Document {
     seed: u64,
     methods: TourFigures,
+    vote: VoteFigures,
     report: PathBuf,
 }
 
@@ -35,14 +37,19 @@ impl Tour {
         let seed = common.seed.unwrap_or(1);
         let folder = common.out.clone().unwrap_or_else(|| common.runs.join(format!("tour-{seed}")));
         let laboratory = tour::laboratory(seed, &folder)?;
-        if study::work(&laboratory, Shard::ALL, console)? == Worked::Stopped {
+        let worked = study::work(&laboratory, Shard::ALL, console)?;
+        let voted = tour::vote(&laboratory, stop::on_ctrl_c()?)?;
+        if worked == Worked::Stopped || voted.status != Status::Finished.to_string() {
             let reason = "what is finished is saved, and the same call goes on where it stopped";
             return Err(Error::piece("the tour was stopped", reason));
         }
         let methods = TourFigures::of(&laboratory)?;
-        let report = pages::write_tour_report(&laboratory, &methods)?;
-        let text = format!("{}\n\nreport  {}", methods.table().to_text().trim_end(), report.display());
-        console.result(&Document { seed, methods, report }, &text)?;
+        let vote = VoteFigures::of(&laboratory, &voted)?;
+        let report = pages::write_tour_report(&laboratory, &methods, &vote)?;
+        let mut table = methods.table();
+        vote.add_to(&mut table);
+        let text = format!("{}\n\n{}\nreport  {}", table.to_text().trim_end(), vote.sentence(), report.display());
+        console.result(&Document { seed, methods, vote, report }, &text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

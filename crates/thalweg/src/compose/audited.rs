@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use thalweg_descent::{Batch, Descent, Error, Pieces, Rates, Reduction, Result, Seed};
 use thalweg_nn::Device;
-use thalweg_private::audit::{AuditReport, CANARIES, CanaryGradients, Direction, Fault, Method, TrainingAudit};
+use thalweg_private::audit::{AuditReport, CanaryGradients, Direction, Fault, Method, TrainingAudit};
 use thalweg_private::{NoiseKey, NoiseKind, PlanSummary};
 
 use crate::compose::TrainingConfig;
-use crate::compose::training::{Material, batches, network, objective_on, plan, step, steps};
+use crate::compose::training::{Material, batches, network, objective, plan, step, steps};
 
 /// A training with canaries, to be searched for them.
 ///
@@ -20,7 +20,6 @@ pub struct AuditedTraining {
     descent: Descent<Batch, f32>,
     audit: TrainingAudit,
     plan: PlanSummary,
-    canaries: usize,
     fault: Option<Fault>,
 }
 
@@ -28,13 +27,12 @@ pub struct AuditedTraining {
 const MOST_COORDINATES: usize = 8;
 
 impl AuditedTraining {
-    /// Of the training that a configuration describes, with this key for its noise, its batches and the canaries' coins; with 1,000
-    /// canaries, or half of the examples, where their number is not given.
+    /// Of the training that a configuration describes, with this key for its noise, its batches and the canaries' coins.
     ///
     /// # Errors
     /// [`Error::Input`] for a training without privacy or with discrete noise, and for more canaries than examples; those of
     /// [`Training::prepare`](crate::compose::Training::prepare).
-    pub fn prepare(config: &TrainingConfig, canaries: Option<usize>, fault: Option<Fault>, key: &NoiseKey) -> Result<Self> {
+    pub fn prepare(config: &TrainingConfig, canaries: usize, fault: Option<Fault>, key: &NoiseKey) -> Result<Self> {
         config.validate()?;
         let Some(privacy) = config.guarantee() else {
             return Err(Error::input("privacy.mechanism = \"none\": there is no guarantee to audit"));
@@ -46,8 +44,12 @@ impl AuditedTraining {
         }
         let device: Device = config.machine.device.parse()?;
         let material = Material::of(config)?;
-        let examples = material.examples(config);
-        let canaries = canaries.unwrap_or_else(|| CANARIES.min(examples / 2));
+        let Material::Labelled(data) = &material else {
+            return Err(Error::input(
+                "canaries take the place of examples, and contexts are drawn anew in every step: nothing to audit",
+            ));
+        };
+        let examples = data.train.len();
         if !(2..examples).contains(&canaries) {
             return Err(Error::input(format!(
                 "{canaries} canaries: they take the place of examples, of which there are {examples}; take from 2 to {}",
@@ -66,7 +68,7 @@ impl AuditedTraining {
         let audit = TrainingAudit::new(&plan, canaries.clone(), examples - canaries.count());
         let pieces = Pieces {
             choose: Box::new(audit.choose(batches)),
-            differentiate: Box::new(audit.differentiate(objective_on(config, &network, &material, device)?)),
+            differentiate: Box::new(audit.differentiate(objective(config, &network, data, device)?)),
             reduction: Reduction::on_threads(NonZeroUsize::new(config.machine.threads).unwrap_or(NonZeroUsize::MIN)),
             guard: match fault {
                 Some(fault) => fault.guard(&plan, key)?,
@@ -77,17 +79,12 @@ impl AuditedTraining {
         };
         let start = network.init(&mut Seed(config.training.seed).stream("initial weights").at(0));
         let descent = Descent::new(start, layout, rates, pieces)?;
-        Ok(Self { descent, audit, plan: plan.summary(), canaries: canaries.count(), fault })
+        Ok(Self { descent, audit, plan: plan.summary(), fault })
     }
 
     /// The steps of the training.
     pub fn steps(&self) -> u64 {
         self.descent.rates().steps()
-    }
-
-    /// The canaries, in and out.
-    pub fn canaries(&self) -> usize {
-        self.canaries
     }
 
     /// The plan under audit.

@@ -73,7 +73,7 @@ impl Material {
     }
 
     /// Where batches are drawn from; contexts are drawn anew for each place of a batch.
-    pub(super) fn examples(&self, config: &TrainingConfig) -> usize {
+    fn examples(&self, config: &TrainingConfig) -> usize {
         match self {
             Self::Labelled(data) => data.train.len(),
             Self::Contexts(_) => config.training.batch,
@@ -335,7 +335,10 @@ fn seams(
             vote: Some(votes.progress),
         });
     }
-    let objective = objective_on(config, network, material, device)?;
+    let objective: Arc<dyn Differentiate<Batch, f32>> = match material {
+        Material::Labelled(data) => Arc::new(objective(config, network, data, device)?),
+        Material::Contexts(contexts) => Arc::new(Regression::new(network.clone(), contexts.clone(), device)?),
+    };
     let batches = batches(config, material.examples(config), steps, key)?;
     let (guard, privacy) = guard(config, &batches, steps, key)?;
     let differentiate: Box<dyn Differentiate<Batch, f32>> = match privacy.as_ref().and_then(PrivacyPlan::grid) {
@@ -346,19 +349,6 @@ fn seams(
         None => Box::new(objective.clone()),
     };
     Ok(Seams { choose: Box::new(batches), differentiate, objective: Some(objective), guard, privacy, vote: None })
-}
-
-/// The objective on what is trained on.
-pub(super) fn objective_on(
-    config: &TrainingConfig,
-    network: &Arc<Network>,
-    material: &Material,
-    device: Device,
-) -> Result<Arc<dyn Differentiate<Batch, f32>>> {
-    Ok(match material {
-        Material::Labelled(data) => Arc::new(objective(config, network, data, device)?),
-        Material::Contexts(contexts) => Arc::new(Regression::new(network.clone(), contexts.clone(), device)?),
-    })
 }
 
 /// What is watched beside, by the names of the configuration.

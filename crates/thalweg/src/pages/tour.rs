@@ -1,5 +1,7 @@
 //! The page of the tour.
 
+mod vote;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -13,6 +15,8 @@ use crate::pages::series::{band, over_steps};
 use crate::pages::{drawing, write};
 use crate::study::{Laboratory, MeanInterval, STUDY, mean_interval};
 use crate::tour::{ARMS, EPSILON};
+
+pub use vote::VoteFigures;
 
 /// The figures of all methods.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -122,7 +126,7 @@ fn method(laboratory: &Laboratory, mechanism: &str, what: &str) -> Result<(Metho
 ///
 /// # Errors
 /// When the page cannot be written.
-pub fn write_tour_report(laboratory: &Laboratory, figures: &TourFigures) -> Result<PathBuf> {
+pub fn write_tour_report(laboratory: &Laboratory, figures: &TourFigures, vote: &VoteFigures) -> Result<PathBuf> {
     let seeds = laboratory.study().seeds.len();
     let mut chart = XyChart::new(Axis::new("step"), Axis::new("test accuracy").percent());
     for method in &figures.methods {
@@ -147,6 +151,7 @@ pub fn write_tour_report(laboratory: &Laboratory, figures: &TourFigures) -> Resu
         .subtitle(figures.data.clone())
         .banner("NOT PRIVATE: the tour's noise comes from its seed, so that the same seed shows the same figures.")
         .section(methods)
+        .section(vote.section()?)
         .section(Section::new("Configuration").source("the tour as a study", study_text(laboratory)));
     write(page, &laboratory.folder().join("report.html"))
 }

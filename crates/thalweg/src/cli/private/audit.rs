@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
-use thalweg::compose::{AuditedTraining, Training, TrainingConfig};
+use thalweg::compose::{AuditedTraining, Training, TrainingConfig, load_data};
 use thalweg::descent::{Error, Participation, Result};
 use thalweg::pages;
-use thalweg::private::audit::{AuditReport, Fault, MechanismAudit, TRIALS, Verdict};
+use thalweg::private::audit::{AuditReport, CANARIES, Fault, MechanismAudit, TRIALS, Verdict};
 use thalweg::private::{Name, NoiseKey, PlanSummary, PrivacyPlan};
 use thalweg::report::format::significant;
 
@@ -125,9 +125,12 @@ impl Audit {
             Some(seed) => NoiseKey::insecure(seed),
             None => NoiseKey::generate()?,
         };
-        let audited = AuditedTraining::prepare(&config, self.canaries, self.fault, &key)?;
-        let (steps, canaries) = (audited.steps(), audited.canaries());
-        console.note(&format!("{steps} steps with {canaries} canaries in the place of as many examples"));
+        let canaries = match self.canaries {
+            Some(canaries) => canaries,
+            None => CANARIES.min(load_data(&config.data, config.training.seed)?.train.len() / 2),
+        };
+        let audited = AuditedTraining::prepare(&config, canaries, self.fault, &key)?;
+        console.note(&format!("{} steps with {canaries} canaries in the place of as many examples", audited.steps()));
         let bar = console.progress(audited.steps());
         let plan = audited.plan().clone();
         let audit = audited.run(|step| bar.set_position(step));

@@ -12,8 +12,9 @@ use thalweg::descent::store::{Controls, Run};
 use thalweg::descent::{Record, Result, Schedule};
 use thalweg::nn::Mirror;
 use thalweg::pages;
+use thalweg::private::NoiseKind;
+use thalweg::private::Objective;
 use thalweg::private::strategy::StrategyFile;
-use thalweg::private::{NoiseKind, Objective};
 use thalweg::report::format::{bytes, significant};
 
 use crate::cli::console::Console;
