@@ -23,7 +23,7 @@ pub use dynamics::{write_deq_page, write_features_page, write_icl_page, write_ph
 pub use plan::{PlanPage, left_out, plan_table, recommendation};
 pub use run::write_run_report;
 pub use study::write_study_report;
-pub use tour::{MethodFigures, TourFigures, VoteFigures, write_tour_report};
+pub use tour::{InContextFigures, MethodFigures, TourFigures, VoteFigures, write_tour_report};
 pub use vote_plan::{vote_modes, write_vote_plan};
 
 /// Writes a page beside its final name and renames it; makes its folder where that is missing.

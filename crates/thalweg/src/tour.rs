@@ -1,10 +1,12 @@
-//! The tour: training with and without privacy, and by secure votes, small, on embedded real data.
+//! The tour: training with and without privacy and by secure votes, small, on embedded real data, and theory over a descent.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use thalweg_descent::store::{Controls, RunStore};
 use thalweg_descent::{Error, Record, Result, Schedule};
+use thalweg_dynamics::icl::Experiment;
+use thalweg_dynamics::icl::experiment::Outcome;
 
 use crate::compose::{Command, Job, NetworkChoice, PLAIN, Summary, TrainingConfig, VoteConfig};
 use crate::study::{Laboratory, STUDY, StudyFile};
@@ -25,6 +27,9 @@ pub const VOTE: &str = "vote";
 
 /// The users who vote.
 pub const VOTERS: usize = 9;
+
+/// The variances of the inputs of the transformer that learns in context, one a mode.
+pub const VARIANCES: [f64; 4] = [2.0, 1.0, 0.5, 0.25];
 
 /// The guarantee that the private arms share.
 pub const EPSILON: f64 = 4.0;
@@ -71,6 +76,26 @@ pub(crate) fn vote_config(laboratory: &Laboratory) -> TrainingConfig {
     config.record.evaluate_every = 10;
     config.vote = Some(VoteConfig { users: VOTERS, rounds: 100, ..VoteConfig::default() });
     config
+}
+
+/// Follows a linear transformer that learns in context, by two theories and by descent.
+///
+/// # Errors
+/// When the flow cannot be followed.
+pub fn in_context(seed: u64) -> Result<Outcome> {
+    let experiment = Experiment {
+        variances: VARIANCES.to_vec(),
+        contexts: 32,
+        start: 1e-3,
+        rate_times_tasks: 0.02,
+        steps: 6000,
+        batch_per_task: 8,
+        record_every: 60,
+        runs: 8,
+        seed,
+        tolerance: 1e-11,
+    };
+    Ok(experiment.run()?)
 }
 
 /// The tour as a study: a comparison over seeds, with far too few of them for a verdict.

@@ -19,7 +19,7 @@ fn the_pages_of_tour_and_run_render_without_errors_on_a_desk_and_on_a_phone() {
     };
     thalweg("tour");
     thalweg("private train --epochs 4 --insecure-seed 1");
-    for (page, pictures) in [("tour-1", 2), ("private-1", 4)] {
+    for (page, pictures) in [("tour-1", 3), ("private-1", 4)] {
         let path = folder.path().join("runs").join(page).join("report.html");
         let html = std::fs::read_to_string(&path).unwrap();
         assert_eq!(browser.load(&path, &[]).console, Vec::<String>::new(), "{page}");

@@ -47,7 +47,7 @@ fn last(folder: &Path, name: &str, quantity: &str) -> Option<Value> {
     records.iter().rev().find_map(|record| record.get(quantity).cloned())
 }
 
-const TINY: &str = "dynamics grok --modulus 7 --width 16 --evaluate-every 20";
+const TINY: &str = "dynamics grok --modulus 7 --width 16 --weight-decay 1 --evaluate-every 20";
 
 #[test]
 fn a_tiny_grokking_run_is_recorded_drawn_and_compared_with_its_end() {

@@ -7,14 +7,14 @@ use clap::Args;
 use serde::Serialize;
 use thalweg::descent::store::Status;
 use thalweg::descent::{Error, Result};
-use thalweg::pages::{self, TourFigures, VoteFigures};
+use thalweg::pages::{self, InContextFigures, TourFigures, VoteFigures};
 use thalweg::study::{Shard, Worked};
 use thalweg::tour;
 
 use crate::cli::console::Console;
 use crate::cli::{Common, stop, study};
 
-/// Train with and without privacy and by secure votes, small, on embedded real data, and draw one report
+/// Train with and without privacy and by secure votes, small, on embedded real data, hold a theory against descent, and draw one report
 #[derive(Args)]
 #[command(after_help = "Examples:
   thalweg tour
@@ -28,6 +28,7 @@ struct Document {
     seed: u64,
     methods: TourFigures,
     vote: VoteFigures,
+    in_context: InContextFigures,
     report: PathBuf,
 }
 
@@ -45,11 +46,13 @@ impl Tour {
         }
         let methods = TourFigures::of(&laboratory)?;
         let vote = VoteFigures::of(&laboratory, &voted)?;
-        let report = pages::write_tour_report(&laboratory, &methods, &vote)?;
+        let in_context = InContextFigures::of(tour::in_context(seed)?)?;
+        let report = pages::write_tour_report(&laboratory, &methods, &vote, &in_context)?;
         let mut table = methods.table();
         vote.add_to(&mut table);
-        let text = format!("{}\n\n{}\nreport  {}", table.to_text().trim_end(), vote.sentence(), report.display());
-        console.result(&Document { seed, methods, vote, report }, &text)?;
+        let sentences = [vote.sentence(), in_context.sentence()].join("\n");
+        let text = format!("{}\n\n{sentences}\nreport  {}", table.to_text().trim_end(), report.display());
+        console.result(&Document { seed, methods, vote, in_context, report }, &text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

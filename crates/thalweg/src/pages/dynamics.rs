@@ -12,6 +12,7 @@ use thalweg_report::Page;
 
 pub use deq::write_deq_page;
 pub use features::write_features_page;
+pub(crate) use icl::mode_curve;
 pub use icl::write_icl_page;
 pub use phase::write_phase_page;
 

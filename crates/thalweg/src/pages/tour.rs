@@ -1,5 +1,6 @@
 //! The page of the tour.
 
+mod in_context;
 mod vote;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::pages::{drawing, write};
 use crate::study::{Laboratory, MeanInterval, STUDY, mean_interval};
 use crate::tour::{ARMS, EPSILON};
 
+pub use in_context::InContextFigures;
 pub use vote::VoteFigures;
 
 /// The figures of all methods.
@@ -126,7 +128,12 @@ fn method(laboratory: &Laboratory, mechanism: &str, what: &str) -> Result<(Metho
 ///
 /// # Errors
 /// When the page cannot be written.
-pub fn write_tour_report(laboratory: &Laboratory, figures: &TourFigures, vote: &VoteFigures) -> Result<PathBuf> {
+pub fn write_tour_report(
+    laboratory: &Laboratory,
+    figures: &TourFigures,
+    vote: &VoteFigures,
+    in_context: &InContextFigures,
+) -> Result<PathBuf> {
     let seeds = laboratory.study().seeds.len();
     let mut chart = XyChart::new(Axis::new("step"), Axis::new("test accuracy").percent());
     for method in &figures.methods {
@@ -152,6 +159,7 @@ pub fn write_tour_report(laboratory: &Laboratory, figures: &TourFigures, vote: &
         .banner("NOT PRIVATE: the tour's noise comes from its seed, so that the same seed shows the same figures.")
         .section(methods)
         .section(vote.section()?)
+        .section(in_context.section()?)
         .section(Section::new("Configuration").source("the tour as a study", study_text(laboratory)));
     write(page, &laboratory.folder().join("report.html"))
 }

@@ -18,7 +18,8 @@ use crate::cli::{Common, private};
 #[command(after_help = "Examples:
   thalweg dynamics grok                                      p = 53; some minutes
   thalweg dynamics grok --weight-decay 0                     without decay it stays with what it was shown
-  thalweg dynamics grok --modulus 113 --train-share 0.3 --width 128 --steps 50000   the usual setting: for a bigger machine
+  thalweg dynamics grok --modulus 113 --train-share 0.3 --width 128 --weight-decay 1 --steps 50000
+                                                             the usual setting: for a bigger machine
   thalweg dynamics grok --probe-target runs/grok-1           the same again, with distances to where the first run ended
 
 A transformer of one layer, without norms, is trained on a part of all pairs, all of them in every step. The page draws effective ranks,
@@ -40,7 +41,7 @@ pub(crate) struct Grok {
     #[arg(long, value_name = "N", default_value_t = 4)]
     heads: usize,
     /// Steps
-    #[arg(long, value_name = "T", default_value_t = 12_000)]
+    #[arg(long, value_name = "T", default_value_t = 5_000)]
     steps: u64,
     /// Pairs in a step [default: all that are trained on]
     #[arg(long, value_name = "N")]
@@ -52,7 +53,7 @@ pub(crate) struct Grok {
     #[arg(long, value_name = "X", default_value_t = 1e-3, allow_negative_numbers = true)]
     rate: f64,
     /// Decoupled weight decay
-    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value_t = 3.0, allow_negative_numbers = true)]
     weight_decay: f64,
     /// The decay of AdamW's mean of squares
     #[arg(long, value_name = "X", default_value_t = 0.98, allow_negative_numbers = true)]

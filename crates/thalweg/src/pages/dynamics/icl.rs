@@ -27,7 +27,7 @@ pub fn write_icl_page(variances: &[f64], outcome: &Outcome, path: &Path) -> Resu
          published curve is exact for endless contexts or equal variances; the exact one holds for this context length.",
     );
     for (mode, variance) in variances.iter().enumerate().take(DRAWN) {
-        modes = modes.figure(curve(mode, *variance, outcome)?);
+        modes = modes.figure(mode_curve(mode, *variance, outcome)?);
     }
     if variances.len() > DRAWN {
         modes = modes.prose(format!("The first {DRAWN} of {} modes are drawn.", variances.len()));
@@ -68,7 +68,11 @@ fn summary(variances: &[f64], outcome: &Outcome) -> Result<Section> {
     Ok(section)
 }
 
-fn curve(mode: usize, variance: f64, outcome: &Outcome) -> Result<Figure> {
+/// One mode by both theories, and the band of the runs.
+///
+/// # Errors
+/// When a value cannot be drawn.
+pub(crate) fn mode_curve(mode: usize, variance: f64, outcome: &Outcome) -> Result<Figure> {
     let theory =
         |values: &mut dyn Iterator<Item = f64>| -> Vec<(f64, f64)> { outcome.times.iter().copied().zip(values).collect() };
     let published = theory(&mut outcome.published.iter().map(|row| row[mode]));
