@@ -296,8 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_turn_is_exact() {
-        // No draw is exactly 90 degrees, so the rule itself is asked: the pixel right of the middle comes from above it or below.
+    fn between_pixels_a_view_is_their_bilinear_mean_and_outside_it_is_0() {
         let plane = Plane { height: 3, width: 3, pixels: (1..=9).map(|value| value as f32).collect() };
         assert_eq!(
             (plane.at(0.0, 1.0), plane.at(1.0, 2.0), plane.at(0.5, 1.0), plane.at(-0.5, 0.0), plane.at(2.0, 2.5)),

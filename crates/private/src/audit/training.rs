@@ -11,13 +11,16 @@ use thalweg_descent::{
     Result as DescentResult, SquaredNorms, Stateful, View, Weights,
 };
 
-use super::bound::{Audit, Method};
+use super::bound::{Audit, Method, Thresholds};
 use super::canaries::CanaryGradients;
 use super::matched_filter::{MatchedFilter, Matrix};
 use super::report::AuditReport;
 use super::scores::Scores;
 use crate::error::{Error, Result};
 use crate::plan::PrivacyPlan;
+
+/// The log-likelihood ratios from which on a canary under sampling is guessed to be in.
+const GUESSED_FROM: [f64; 4] = [0.0, 1.0, 2.0, 4.0];
 
 /// An audit of one training, sampling and loop included, with [`CANARIES`](super::CANARIES) or so canaries.
 ///
@@ -141,7 +144,7 @@ impl TrainingAudit {
         Scores::new(inside, outside)
     }
 
-    /// The report by a one-run method, significance 0.05, all thresholds.
+    /// The report by a one-run method, significance 0.05, all thresholds; under sampling, four likelihood ratios for thresholds.
     ///
     /// # Errors
     /// As [`scores`](Self::scores); [`Error::Value`] for a method that needs many trainings, or [`Method::OneRunFdp`] under
@@ -154,7 +157,12 @@ impl TrainingAudit {
             Method::OneRunFdp => return Err(Error::value("the method", method, "one-run under sampling")),
             _ => return Err(Error::value("the method", method, "one-run or one-run-fdp: there is one training")),
         }
-        Audit::at(summary.delta)?.report(method, &self.scores()?, summary.epsilon)
+        let mut audit = Audit::at(summary.delta)?;
+        if self.shared.is_sampled() {
+            // Scores are log-likelihood ratios: it is known before where a guess pays. Delta counts once for each threshold.
+            audit = audit.with_thresholds(Thresholds::Bonferroni(GUESSED_FROM.to_vec()))?;
+        }
+        audit.report(method, &self.scores()?, summary.epsilon)
     }
 }
 
