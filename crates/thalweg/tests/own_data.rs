@@ -1,33 +1,11 @@
 //! Training on folders of the person's own, through the binary.
 
+mod binary;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
-
-fn run(folder: &Path, call: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
-    command.current_dir(folder).args(call.split_whitespace()).env_remove("THALWEG_RUNS").stdin(Stdio::null());
-    command.output().unwrap()
-}
-
-#[track_caller]
-fn json(folder: &Path, call: &str) -> Value {
-    let output = run(folder, &format!("{call} --json"));
-    assert!(output.status.success(), "{call}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[track_caller]
-fn refused(folder: &Path, call: &str, parts: &[&str]) {
-    let output = run(folder, call);
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{call}: {message}");
-    for part in parts {
-        assert!(message.contains(part), "{call}: {message}");
-    }
-}
+use binary::{json, refused};
 
 /// An uncompressed picture of one grey.
 fn bitmap(side: u32, grey: u8) -> Vec<u8> {

@@ -1,40 +1,14 @@
 //! Discrete noise, sampled batches, audits of a whole training, through the binary.
 
+mod binary;
+
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use binary::{command, json, refused, run};
 use serde_json::Value;
 use thalweg::descent::store::Run;
-
-fn command(folder: &Path, call: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg"));
-    command.current_dir(folder).args(call.split_whitespace()).env_remove("THALWEG_RUNS").stdin(Stdio::null());
-    command
-}
-
-fn run(folder: &Path, call: &str) -> Output {
-    command(folder, call).output().unwrap()
-}
-
-#[track_caller]
-fn json(folder: &Path, call: &str) -> Value {
-    let output = run(folder, &format!("{call} --json"));
-    assert!(output.status.success(), "{call}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[track_caller]
-fn refused(folder: &Path, call: &str, parts: &[&str]) {
-    let output = run(folder, call);
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{call}: {message}");
-    for part in parts {
-        assert!(message.contains(part), "{call}: {message}");
-    }
-    assert!(!folder.join("runs").exists());
-}
 
 /// Kills the call once it has saved its work, resumes it, and compares it with an undisturbed one.
 #[track_caller]
@@ -86,6 +60,7 @@ fn discrete_noise_is_for_identity_in_a_fixed_order() {
     let call = "private train --noise discrete --epochs 1";
     refused(folder, &format!("{call} --mechanism lr-root"), &["discrete", "lr-root", "identity"]);
     refused(folder, &format!("{call} --mechanism identity --sampling poisson"), &["discrete", "fixed order", "Poisson"]);
+    assert!(!folder.join("runs").exists());
 }
 
 #[test]
