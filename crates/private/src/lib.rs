@@ -10,10 +10,10 @@
 //! | which noise suits it, and how large is the error? | [`comparison`], [`strategy`], [`evaluation`], [`mod@lower_bound`] |
 //! | how much can one example move it? | [`pattern`], [`sensitivity`], [`clip`] |
 //! | how much noise for (epsilon, delta)? | [`accountant`], [`sampler`], [`plan`] |
-//! | how does it get into the training? | [`noise`] on slices; [`guard`] in a descent; [`grid`] without floating point |
+//! | how does it get into the training? | [`noise`] on slices, and on Burn's tensors with the feature `train`; [`guard`] in a descent; [`grid`] without floating point |
 //! | does the running system keep its promise? | [`audit`] |
 //!
-//! Everything works on plain slices and needs no tensor library:
+//! Everything else works on plain slices and needs no tensor library:
 //!
 //! ```
 //! use thalweg_descent::Participation;

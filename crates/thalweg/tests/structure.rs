@@ -57,10 +57,11 @@ fn imports_follow_the_map() {
 
 #[test]
 fn burn_is_named_where_networks_are_alone() {
-    for folder in ["descent", "data", "probes", "report", "private", "thalweg"] {
-        let path = format!("{}/../{folder}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
-        assert!(!std::fs::read_to_string(&path).unwrap().contains("\nburn"), "{path}");
+    let manifest = |folder: &str| std::fs::read_to_string(format!("{}/../{folder}/Cargo.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for folder in ["descent", "data", "probes", "report", "thalweg"] {
+        assert!(!manifest(folder).contains("\nburn"), "{folder}");
     }
+    assert!(manifest("private").contains("\nburn = { workspace = true, optional = true }"), "behind the feature `train`");
 }
 
 #[test]

@@ -11,11 +11,17 @@ pub mod discrete;
 pub mod gaussian;
 pub mod key;
 mod moving_average;
+mod place;
+mod recurrence;
 mod recursive;
 mod ring;
 pub mod stream;
+#[cfg(feature = "train")]
+pub mod tensor;
 
 pub use discrete::{DiscreteGaussian, LARGEST_VARIANCE as LARGEST_DISCRETE_VARIANCE, NoiseKind};
 pub use gaussian::{CHUNK, Gaussian, Innovations};
 pub use key::NoiseKey;
 pub use stream::{Memory, NoiseStream, StreamingMatrix};
+#[cfg(feature = "train")]
+pub use tensor::TensorNoise;

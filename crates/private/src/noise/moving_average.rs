@@ -26,7 +26,7 @@ impl Rows {
     }
 
     /// Row `step`: the factors of z_step, z_{step-1}, ..., as far as there are any.
-    fn row(&self, step: u64) -> Vec<f32> {
+    pub(super) fn row(&self, step: u64) -> Vec<f32> {
         let step = step as usize;
         let (entries, scale) = match self {
             Self::Toeplitz(coefficients) => (&coefficients[..], 1.0),

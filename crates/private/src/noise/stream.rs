@@ -1,14 +1,15 @@
 //! The noise of a run, step by step.
 
 use serde::{Deserialize, Serialize};
-use thalweg_descent::state;
 
 use super::buffered::Buffered;
 use super::gaussian::Innovations;
-use super::moving_average::{MovingAverage, Rows};
+use super::moving_average::MovingAverage;
+use super::place::Place;
+use super::recurrence::{KeptPast, Recurrence};
 use super::recursive::Recursive;
-use crate::error::{Error, Result};
-use crate::strategy::{Form, Strategy};
+use crate::error::Result;
+use crate::strategy::Strategy;
 
 /// A lower-triangular matrix that is applied to vectors z_0, z_1, ... row by row.
 pub trait StreamingMatrix: Send + Sync + std::fmt::Debug {
@@ -69,51 +70,38 @@ impl Default for Memory {
 pub struct NoiseStream {
     matrix: Box<dyn StreamingMatrix>,
     innovations: Box<dyn Innovations>,
-    steps: u64,
-    len: usize,
-    next: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    next: u64,
-    len: u64,
+    place: Place,
 }
 
 impl NoiseStream {
     /// Noise of this strategy for vectors of length `len`.
     ///
     /// # Errors
-    /// [`Error::Unsuitable`] for [`Memory::Replay`] with a strategy whose noise depends on its own past values.
+    /// [`Error::Unsuitable`](crate::Error::Unsuitable) for [`Memory::Replay`] with a strategy whose noise depends on its own past values.
     pub fn new(strategy: &Strategy, len: usize, innovations: impl Innovations + 'static, memory: Memory) -> Result<Self> {
         let matrix = matrix(strategy, len, memory)?;
-        Ok(Self { matrix, innovations: Box::new(innovations), steps: strategy.steps() as u64, len, next: 0 })
+        Ok(Self { matrix, innovations: Box::new(innovations), place: Place::start(strategy, len) })
     }
 
     /// Adds `scale` times the noise of the next step to `out`.
     ///
     /// # Errors
-    /// [`Error::Exhausted`] after the strategy's last step; [`Error::Value`] for a vector of another length.
+    /// [`Error::Exhausted`](crate::Error::Exhausted) after the strategy's last step; [`Error::Value`](crate::Error::Value) for a vector of another length.
     pub fn add_next(&mut self, scale: f32, out: &mut [f32]) -> Result<()> {
-        if self.next >= self.steps {
-            return Err(Error::Exhausted { steps: self.steps });
-        }
-        if out.len() != self.len {
-            return Err(Error::value("the length of the vector that gets noise", out.len(), &format!("{}", self.len)));
-        }
-        self.matrix.add_row(self.next, &*self.innovations, scale, out);
-        self.next += 1;
+        let step = self.place.takes(out.len())?;
+        self.matrix.add_row(step, &*self.innovations, scale, out);
+        self.place.next += 1;
         Ok(())
     }
 
     /// The step whose noise comes next, from 0.
     pub fn position(&self) -> u64 {
-        self.next
+        self.place.next
     }
 
     /// The length of the vectors.
     pub fn vector_len(&self) -> usize {
-        self.len
+        self.place.len
     }
 
     /// How many vectors of this length the stream keeps.
@@ -126,64 +114,38 @@ impl NoiseStream {
     /// A moving average draws its last p - 1 vectors; noise that depends on its own past is computed from the first step on.
     ///
     /// # Errors
-    /// [`Error::Exhausted`] beyond the strategy's last step.
+    /// [`Error::Exhausted`](crate::Error::Exhausted) beyond the strategy's last step.
     pub fn go_to(&mut self, step: u64) -> Result<()> {
-        if step > self.steps {
-            return Err(Error::Exhausted { steps: self.steps });
-        }
-        self.matrix.go_to(step, self.len, &*self.innovations);
-        self.next = step;
+        self.place.go_to(step)?;
+        self.matrix.go_to(step, self.place.len, &*self.innovations);
         Ok(())
     }
 
     /// Position and length; neither key nor noise.
     pub fn save(&self) -> Vec<u8> {
-        state::encode(&Saved { next: self.next, len: self.len as u64 })
+        self.place.save()
     }
 
     /// Goes to where [`save`](Self::save) was called on a stream of the same strategy, length and key.
     ///
     /// # Errors
-    /// [`Error::State`] when the bytes are of another stream.
+    /// [`Error::State`](crate::Error::State) when the bytes are of another stream.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
-        let saved: Saved = state::decode("the noise stream", bytes).map_err(|error| Error::state(error.to_string()))?;
-        if saved.len != self.len as u64 || saved.next > self.steps {
-            return Err(Error::state(format!(
-                "it is at step {} of vectors of length {}; this stream has {} steps of vectors of length {}",
-                saved.next, saved.len, self.steps, self.len
-            )));
-        }
-        self.go_to(saved.next)
+        self.go_to(self.place.saved_in(bytes)?)
     }
 }
 
 impl std::fmt::Debug for NoiseStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut show = f.debug_struct("NoiseStream");
-        show.field("steps", &self.steps).field("len", &self.len).field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("NoiseStream").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
 fn matrix(strategy: &Strategy, len: usize, memory: Memory) -> Result<Box<dyn StreamingMatrix>> {
-    let rows = match strategy.form() {
-        Form::Inverse { coefficients } => Rows::Toeplitz(coefficients.clone()),
-        Form::ScaledInverse { scale, coefficients } => Rows::Scaled { scale: scale.clone(), coefficients: coefficients.clone() },
-        Form::InverseRows { band, rows } => Rows::Each { band: *band, rows: rows.clone() },
-        Form::Direct { coefficients } if coefficients.len() == 1 => Rows::Toeplitz(vec![1.0 / coefficients[0]]),
-        Form::Direct { .. } | Form::Buffered { .. } if memory == Memory::Replay => {
-            return Err(Error::unsuitable(
-                strategy.name(),
-                "its noise depends on its own past values, which cannot be drawn again; keep them (Memory::Ring)",
-            ));
-        }
-        Form::Direct { coefficients } => return Ok(Box::new(Recursive::new(coefficients))),
-        Form::Buffered { blt } => return Ok(Box::new(Buffered::new(blt.clone()))),
-    };
-    let bytes = (rows.band() - 1).saturating_mul(len).saturating_mul(size_of::<f32>());
-    let keep = match memory {
-        Memory::Ring => true,
-        Memory::Replay => false,
-        Memory::Within(limit) => bytes <= limit,
-    };
-    Ok(Box::new(if keep { MovingAverage::with_ring(rows) } else { MovingAverage::replaying(rows) }))
+    Ok(match Recurrence::of(strategy, len, memory)? {
+        Recurrence::Average { rows, past: KeptPast::Ring } => Box::new(MovingAverage::with_ring(rows)),
+        Recurrence::Average { rows, past: KeptPast::None } => Box::new(MovingAverage::replaying(rows)),
+        Recurrence::Autoregressive { coefficients } => Box::new(Recursive::new(&coefficients)),
+        Recurrence::Buffered { blt } => Box::new(Buffered::new(blt)),
+    })
 }
