@@ -57,7 +57,8 @@ fn imports_follow_the_map() {
 
 #[test]
 fn burn_is_named_where_networks_are_alone() {
-    let manifest = |folder: &str| std::fs::read_to_string(format!("{}/../{folder}/Cargo.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let manifest =
+        |folder: &str| std::fs::read_to_string(format!("{}/../{folder}/Cargo.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
     for folder in ["descent", "data", "probes", "report", "thalweg"] {
         assert!(!manifest(folder).contains("\nburn"), "{folder}");
     }
