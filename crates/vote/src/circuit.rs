@@ -1,6 +1,9 @@
 //! How one group evaluates its vote: the public description that users, aggregator and dealer derive from the plan.
 
+use std::sync::OnceLock;
+
 use crate::correlation::Recipe;
+use crate::evaluate::Weights;
 use crate::schedule::{Schedule, ScheduleKind};
 use crate::{Field, Majority, Protocol};
 
@@ -11,6 +14,7 @@ pub struct Circuit {
     majority: Majority,
     schedule: Schedule,
     recipe: Recipe,
+    weights: OnceLock<Weights>,
 }
 
 /// Where the shared vote of a sealed group goes.
@@ -42,14 +46,14 @@ impl Circuit {
         };
         let needs_zero = (zero == ZeroSharing::On || majority.degree() < 2) && protocol != Protocol::Survivors;
         let recipe = if needs_zero { recipe.with_zero_sharing() } else { recipe };
-        Self { protocol, majority, schedule, recipe }
+        Self { protocol, majority, schedule, recipe, weights: OnceLock::new() }
     }
 
     /// The circuit of a group whose vote stays shared, in the field of the outer vote.
     pub fn sealed(majority: Majority, outer: OuterVote) -> Self {
         let recipe = Recipe::truth_table(&majority, outer.field);
         let schedule = Schedule::new(ScheduleKind::Halving, &[]);
-        Self { protocol: Protocol::Sealed, majority, schedule, recipe }
+        Self { protocol: Protocol::Sealed, majority, schedule, recipe, weights: OnceLock::new() }
     }
 
     /// The same with shares of each member's sign mask.
@@ -81,6 +85,11 @@ impl Circuit {
     /// The correlated randomness.
     pub const fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    /// The weights of the powers of a mask, worked out once.
+    pub(crate) fn weights(&self) -> &Weights {
+        self.weights.get_or_init(|| Weights::of(&self.majority))
     }
 
     /// The openings that wait for one another; the final shares are one step more.

@@ -20,6 +20,7 @@ use crate::prg::{Context, Purpose, Seed, SessionId, StreamKey};
 use crate::roster::{Identity, Roster};
 use crate::scene::Scene;
 use crate::settings::Settings;
+use crate::wiped::Wiped;
 use crate::wire::{Abort, Fault, Frame, FrameKind, Party, RoundPlan};
 use crate::{Error, Result, signs};
 
@@ -64,7 +65,7 @@ pub struct ClientConfig {
 
 /// A user's votes in a round, kept until the round ends.
 struct Ballot {
-    votes: Zeroizing<Vec<i8>>,
+    votes: Wiped<i8>,
     /// Whether a share of a result has left: after that nothing is voted again.
     final_sent: bool,
 }
@@ -138,7 +139,7 @@ impl Client {
         }
         (self.scene.round, self.scene.attempt) = (round, 0);
         self.farewell = None;
-        let ballot = Ballot { votes: Zeroizing::new(votes.to_vec()), final_sent: false };
+        let ballot = Ballot { votes: Wiped::new(votes.to_vec()), final_sent: false };
         let mut actions = Vec::new();
         self.state = match self.config.beacon {
             BeaconRule::Given => State::Planning(Box::new(Planning::new(ballot, self.everyone(), None))),

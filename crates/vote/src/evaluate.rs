@@ -8,17 +8,16 @@ mod lean;
 mod one_round;
 mod sealed;
 
-use zeroize::Zeroizing;
-
 use crate::correlation::{CorrelationSource, Missing, SIGN_MASKS, ZERO_SHARING};
 use crate::field::block::{self, Accumulator};
+use crate::wiped::Wiped;
 use crate::{Circuit, Field, Protocol};
 
-pub(crate) use one_round::weight_tables;
+pub(crate) use one_round::{Weights, weight_tables};
 pub use sealed::open_table;
 
 /// A block of secret elements, wiped when dropped.
-pub type Block = Zeroizing<Vec<u8>>;
+pub type Block = Wiped<u8>;
 
 /// Whether a user adds the public constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

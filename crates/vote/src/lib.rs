@@ -55,6 +55,7 @@ pub mod signs;
 pub mod simulate;
 pub mod tie;
 pub mod vectors;
+pub mod wiped;
 pub mod wire;
 
 pub use aggregator::{Aggregator, AggregatorConfig};

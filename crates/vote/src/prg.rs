@@ -14,6 +14,7 @@ pub(crate) use seed::fill_from_system;
 use zeroize::Zeroizing;
 
 use crate::Field;
+use crate::field::block;
 use keystream::Keystream;
 
 /// Coordinates that share a stream: vectors are cut into chunks of this length.
@@ -24,7 +25,15 @@ impl StreamKey {
     ///
     /// Bytes of the stream from `p floor(256/p)` on are dropped, the others reduced modulo p: 1.10 bytes for each element of F_29.
     pub fn expand(&self, suite: Suite, slot: u32, chunk: u64, field: Field, elements: &mut [u8]) {
-        sample::fill(&mut self.stream(suite, slot, chunk), field, elements);
+        self.visit(suite, slot, chunk, (field, elements.len()), &mut |at, bytes| {
+            block::reduce_into(field, bytes, &mut elements[at..at + bytes.len()]);
+        });
+    }
+
+    /// Shows the uniform elements of a vector's chunk part by part, with their places, as bytes that are congruent to them modulo
+    /// p: what adds them up can leave the reduction to the end.
+    pub fn visit(&self, suite: Suite, slot: u32, chunk: u64, (field, length): (Field, usize), see: &mut dyn FnMut(usize, &[u8])) {
+        sample::visit(&mut self.stream(suite, slot, chunk), field, length, see);
     }
 
     /// Uniform signs of a vector's chunk, as votes.

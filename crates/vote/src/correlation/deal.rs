@@ -1,12 +1,12 @@
 //! The dealer's part: what the holder's shares must be.
 
-use zeroize::Zeroizing;
-
-use super::{Entry, Recipe, Value};
+use super::{Entry, Recipe, Slot, Value};
+use crate::Field;
 use crate::evaluate::Block;
 use crate::field::block::{self, Accumulator};
 use crate::mac::{MacField, MacKey, mac_slot};
 use crate::prg::{Context, Purpose, Seed, SessionId, StreamKey, Suite};
+use crate::wiped::Wiped;
 
 /// The place among `members` of the one that gets the corrections: it rotates.
 pub const fn holder(round: u32, attempt: u16, members: usize) -> usize {
@@ -85,15 +85,21 @@ impl Deal<'_> {
 
     /// The sum of the expanded shares: of all members, for corrected vectors of all but the holder.
     fn expanded(&self, entry: Entry, length: usize) -> Block {
-        let (mut sum, mut share) = (Accumulator::new(entry.field, length), Zeroizing::new(vec![0; length]));
-        for (member, keys) in self.keys.iter().enumerate() {
-            if member != self.holder || !entry.value.is_corrected() {
-                keys.correlation.expand(self.suite, entry.slot, self.chunk, entry.field, &mut share);
-                sum.add(&share);
-            }
+        let all = !entry.value.is_corrected();
+        let members = self.keys.iter().enumerate().filter(|&(member, _)| all || member != self.holder);
+        self.sum(members.map(|(_, keys)| &keys.correlation), entry.slot, (entry.field, length))
+    }
+
+    /// The sum of the vectors of several keys.
+    fn sum<'k>(&self, keys: impl Iterator<Item = &'k StreamKey>, slot: Slot, (field, length): (Field, usize)) -> Block {
+        let mut sum = Accumulator::new(field, length);
+        for key in keys {
+            let mut bytes = sum.bytes();
+            key.visit(self.suite, slot, self.chunk, (field, length), &mut |at, part| bytes.add(at, part));
         }
-        sum.finish(&mut share);
-        share
+        let mut residues = Block::new(vec![0; length]);
+        sum.finish(&mut residues);
+        residues
     }
 
     /// What the shares of a corrected vector add up to.
@@ -106,7 +112,7 @@ impl Deal<'_> {
             }
             Value::Truth(place) => self.votes_at(place, &values[0], entry),
             Value::Sign(member) => {
-                let mut signs = Zeroizing::new(vec![0; length]);
+                let mut signs = Wiped::new(vec![0; length]);
                 self.keys[member].signs.expand_signs(self.suite, entry.slot, self.chunk, &mut signs);
                 let mut elements = Block::new(vec![0; length]);
                 block::from_votes(entry.field, &signs, &mut elements);
@@ -136,12 +142,8 @@ impl Deal<'_> {
     /// The holder's shares of the codes `alpha value`, component by component.
     fn codes(&self, entry: Entry, value: &[u8], field: &MacField, key: &MacKey) -> Vec<Block> {
         let component = |i: usize| {
-            let (mut sum, mut share) = (Accumulator::new(entry.field, value.len()), Zeroizing::new(vec![0; value.len()]));
-            for (_, keys) in self.keys.iter().enumerate().filter(|&(member, _)| member != self.holder) {
-                keys.macs.expand(self.suite, mac_slot(entry.slot, i), self.chunk, entry.field, &mut share);
-                sum.add(&share);
-            }
-            sum.finish(&mut share);
+            let others = self.keys.iter().enumerate().filter(|&(member, _)| member != self.holder);
+            let share = self.sum(others.map(|(_, keys)| &keys.macs), mac_slot(entry.slot, i), (entry.field, value.len()));
             let mut code = Accumulator::new(entry.field, value.len());
             code.add_scaled(key.component(i), value);
             let mut code_share = Block::new(vec![0; value.len()]);

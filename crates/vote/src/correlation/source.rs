@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use zeroize::Zeroizing;
-
 use super::{Recipe, Slot};
+use crate::Field;
+use crate::evaluate::Block;
 use crate::prg::{StreamKey, Suite};
 
 /// A vector that a source does not have, or has in another length.
@@ -24,18 +24,29 @@ pub trait CorrelationSource {
     /// # Errors
     /// [`Missing`] if the source does not have it.
     fn share(&self, slot: Slot, chunk: u64, share: &mut [u8]) -> Result<(), Missing>;
+
+    /// Shows the share of a vector's chunk part by part, with the places of the parts, as bytes that are congruent to its elements.
+    ///
+    /// # Errors
+    /// [`Missing`] if the source does not have it.
+    fn visit(&self, slot: Slot, chunk: u64, length: usize, see: &mut dyn FnMut(usize, &[u8])) -> Result<(), Missing> {
+        let mut share = Block::new(vec![0; length]);
+        self.share(slot, chunk, &mut share)?;
+        see(0, &share);
+        Ok(())
+    }
 }
 
 /// Shares that are given: corrections of the dealer, and tests against vectors.
 #[derive(Clone, Default)]
 pub struct Explicit {
-    shares: BTreeMap<(Slot, u64), Zeroizing<Vec<u8>>>,
+    shares: BTreeMap<(Slot, u64), Block>,
 }
 
 impl Explicit {
     /// Sets the share of a vector's chunk.
     pub fn insert(&mut self, slot: Slot, chunk: u64, share: Vec<u8>) {
-        self.shares.insert((slot, chunk), Zeroizing::new(share));
+        self.shares.insert((slot, chunk), Block::new(share));
     }
 }
 
@@ -71,6 +82,14 @@ impl Seeded {
         Self { corrections: Some(Explicit::default()), ..Self::new(key, suite, recipe) }
     }
 
+    fn source(&self, slot: Slot, chunk: u64) -> Result<Source<'_>, Missing> {
+        let entry = self.recipe.entry(slot).ok_or(Missing { slot, chunk })?;
+        Ok(match &self.corrections {
+            Some(corrections) if entry.value.is_corrected() => Source::Given(corrections),
+            _ => Source::Expanded(entry.field),
+        })
+    }
+
     /// Takes a correction from the dealer; only a holder has use for it.
     pub fn correct(&mut self, slot: Slot, chunk: u64, share: Vec<u8>) {
         if let Some(corrections) = &mut self.corrections {
@@ -81,13 +100,28 @@ impl Seeded {
 
 impl CorrelationSource for Seeded {
     fn share(&self, slot: Slot, chunk: u64, share: &mut [u8]) -> Result<(), Missing> {
-        let entry = self.recipe.entry(slot).ok_or(Missing { slot, chunk })?;
-        match &self.corrections {
-            Some(corrections) if entry.value.is_corrected() => corrections.share(slot, chunk, share),
-            _ => {
-                self.key.expand(self.suite, slot, chunk, entry.field, share);
+        match self.source(slot, chunk)? {
+            Source::Given(corrections) => corrections.share(slot, chunk, share),
+            Source::Expanded(field) => {
+                self.key.expand(self.suite, slot, chunk, field, share);
                 Ok(())
             }
         }
     }
+
+    fn visit(&self, slot: Slot, chunk: u64, length: usize, see: &mut dyn FnMut(usize, &[u8])) -> Result<(), Missing> {
+        match self.source(slot, chunk)? {
+            Source::Given(corrections) => corrections.visit(slot, chunk, length, see),
+            Source::Expanded(field) => {
+                self.key.visit(self.suite, slot, chunk, (field, length), see);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Where one vector's share comes from.
+enum Source<'a> {
+    Given(&'a Explicit),
+    Expanded(Field),
 }

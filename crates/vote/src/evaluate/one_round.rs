@@ -3,9 +3,9 @@
 use super::beaver::add_with_coins;
 use super::{Block, Part, share};
 use crate::correlation::{CorrelationSource, Missing};
-use crate::field::block::{self, Accumulator};
+use crate::field::block::{self, Accumulator, Products};
 use crate::field::lookup::look_up;
-use crate::{Circuit, Field, Polynomial};
+use crate::{Circuit, Field, Majority, Polynomial};
 
 /// The share of the argument, then the opened difference.
 pub(super) struct Masked {
@@ -42,53 +42,82 @@ impl Masked {
         coins: &[i8],
         source: &dyn CorrelationSource,
     ) -> Result<Block, Missing> {
-        let majority = circuit.majority();
-        let mut base = Weighted::new(majority.base(), self.difference.len());
-        let mut on_tie = majority.on_tie().map(|on_tie| Weighted::new(on_tie, self.difference.len()));
-        let mut power = Block::new(vec![0; self.difference.len()]);
-        for j in 1..=majority.degree() {
-            source.share(j as u32 - 1, chunk, &mut power)?;
-            base.add(j, &self.difference, &power);
-            if let Some(on_tie) = &mut on_tie {
-                on_tie.add(j, &self.difference, &power);
-            }
+        let weights = circuit.weights();
+        let (field, difference) = (circuit.field(), self.difference);
+        let mut base = Weighted::new(field, &weights.base, &difference);
+        let mut on_tie = weights.on_tie.as_ref().map(|tables| Weighted::new(field, tables, &difference));
+        for j in 1..=circuit.majority().degree() {
+            let (mut base, mut on_tie) = (base.term(j), on_tie.as_mut().and_then(|on_tie| on_tie.term(j)));
+            source.visit(j as u32 - 1, chunk, difference.len(), &mut |at, power| {
+                for term in [&mut base, &mut on_tie].into_iter().flatten() {
+                    term.add(at, power);
+                }
+            })?;
         }
-        let mut result = base.finish(part, &self.difference);
+        let mut result = base.finish(part);
         if let Some(on_tie) = on_tie {
-            add_with_coins(circuit.field(), &mut result, &on_tie.finish(part, &self.difference), coins);
+            add_with_coins(field, &mut result, &on_tie.finish(part), coins);
         }
         Ok(result)
     }
 }
 
+/// The weights of a circuit's polynomials, `w_j(D)` at `[j][D]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Weights {
+    base: Vec<Vec<u8>>,
+    on_tie: Option<Vec<Vec<u8>>>,
+}
+
+impl Weights {
+    pub(crate) fn of(majority: &Majority) -> Self {
+        Self { base: weight_tables(majority.base()), on_tie: majority.on_tie().map(weight_tables) }
+    }
+}
+
 /// `sum_j w_j(D) r^j` of one polynomial.
-struct Weighted {
-    /// `w_j(D)` at `[j][D]`.
-    tables: Vec<Vec<u8>>,
+struct Weighted<'a> {
+    tables: &'a [Vec<u8>],
+    difference: &'a [u8],
     sum: Accumulator,
     weights: Vec<u8>,
 }
 
-impl Weighted {
-    fn new(polynomial: &Polynomial, length: usize) -> Self {
-        Self { tables: weight_tables(polynomial), sum: Accumulator::new(polynomial.field(), length), weights: vec![0; length] }
+/// One j of the sum.
+struct Term<'a> {
+    table: &'a [u8],
+    difference: &'a [u8],
+    products: Products<'a>,
+    weights: &'a mut Vec<u8>,
+}
+
+impl<'a> Weighted<'a> {
+    fn new(field: Field, tables: &'a [Vec<u8>], difference: &'a [u8]) -> Self {
+        Self { tables, difference, sum: Accumulator::new(field, difference.len()), weights: Vec::new() }
     }
 
-    fn add(&mut self, j: usize, difference: &[u8], power: &[u8]) {
-        if let Some(table) = self.tables.get(j) {
-            look_up(table, difference, &mut self.weights);
-            self.sum.add_product(&self.weights, power);
-        }
+    fn term(&mut self, j: usize) -> Option<Term<'_>> {
+        let table = self.tables.get(j)?;
+        Some(Term { table, difference: self.difference, products: self.sum.products(), weights: &mut self.weights })
     }
 
-    fn finish(mut self, part: Part, difference: &[u8]) -> Block {
+    fn finish(mut self, part: Part) -> Block {
+        let mut value = Block::new(vec![0; self.difference.len()]);
         if part == Part::Designated {
-            look_up(&self.tables[0], difference, &mut self.weights);
-            self.sum.add(&self.weights);
+            look_up(&self.tables[0], self.difference, &mut value);
+            self.sum.add(&value);
         }
-        let mut value = Block::new(vec![0; difference.len()]);
         self.sum.finish(&mut value);
         value
+    }
+}
+
+impl Term<'_> {
+    /// Adds a part of the share of `r^j`, in bytes that are congruent to it.
+    fn add(&mut self, at: usize, power: &[u8]) {
+        self.weights.resize(power.len(), 0);
+        look_up(self.table, &self.difference[at..at + power.len()], self.weights);
+        self.products.add(at, self.weights, power);
     }
 }
 

@@ -4,9 +4,9 @@
 //! `floor(2^16 / p)`, a subtraction, and a minimum. All blocks of one call have the same length.
 
 use pulp::Arch;
-use zeroize::Zeroizing;
 
 use super::Field;
+use crate::wiped::Wiped;
 
 /// `floor(2^16 / p)`: one multiplication by it gives a quotient that is right or 1 too small.
 const fn reciprocal(field: Field) -> u16 {
@@ -68,12 +68,12 @@ pub(crate) fn multiply_add_assign(field: Field, a: &mut [u8], b: &[u8], c: &[u8]
     });
 }
 
-/// Replaces any bytes by their residues.
-pub(crate) fn reduce_assign(field: Field, a: &mut [u8]) {
+/// Writes the residues of any bytes.
+pub(crate) fn reduce_into(field: Field, bytes: &[u8], residues: &mut [u8]) {
     let (p, m) = (u16::from(field.order), reciprocal(field));
     Arch::new().dispatch(|| {
-        for a in a {
-            *a = reduce(u16::from(*a), p, m) as u8;
+        for (residue, &byte) in residues.iter_mut().zip(bytes) {
+            *residue = reduce(u16::from(byte), p, m) as u8;
         }
     });
 }
@@ -117,7 +117,7 @@ pub(crate) fn from_votes(field: Field, votes: &[i8], elements: &mut [u8]) {
 /// Sums of elements and of products, reduced as seldom as 16 bits allow. Wiped when dropped.
 pub(crate) struct Accumulator {
     field: Field,
-    sums: Zeroizing<Vec<u16>>,
+    sums: Wiped<u16>,
     /// The largest value that a sum can have by now.
     bound: u32,
 }
@@ -125,7 +125,7 @@ pub(crate) struct Accumulator {
 impl Accumulator {
     /// `length` sums, all zero.
     pub(crate) fn new(field: Field, length: usize) -> Self {
-        Self { field, sums: Zeroizing::new(vec![0; length]), bound: 0 }
+        Self { field, sums: Wiped::new(vec![0; length]), bound: 0 }
     }
 
     /// Makes room for a term of at most `term` in each sum.
@@ -185,6 +185,18 @@ impl Accumulator {
         });
     }
 
+    /// Makes room for one more byte in each sum, whatever the byte.
+    pub(crate) fn bytes(&mut self) -> Bytes<'_> {
+        self.expect(u32::from(u8::MAX));
+        Bytes(&mut self.sums)
+    }
+
+    /// Makes room for one more product of an element and any byte in each sum.
+    pub(crate) fn products(&mut self) -> Products<'_> {
+        self.expect(self.largest() * u32::from(u8::MAX));
+        Products(&mut self.sums)
+    }
+
     /// Writes the residues of the sums and starts again at zero.
     pub(crate) fn finish(&mut self, residues: &mut [u8]) {
         let (p, m) = (u16::from(self.field.order), reciprocal(self.field));
@@ -196,6 +208,36 @@ impl Accumulator {
             }
         });
         self.bound = 0;
+    }
+}
+
+/// Room for a byte in each sum of an [`Accumulator`].
+pub(crate) struct Bytes<'a>(&'a mut [u16]);
+
+impl Bytes<'_> {
+    /// Adds bytes from a place on; each place once.
+    pub(crate) fn add(&mut self, at: usize, bytes: &[u8]) {
+        let sums = &mut self.0[at..at + bytes.len()];
+        Arch::new().dispatch(|| {
+            for (sum, &byte) in sums.iter_mut().zip(bytes) {
+                *sum += u16::from(byte);
+            }
+        });
+    }
+}
+
+/// Room for a product in each sum of an [`Accumulator`].
+pub(crate) struct Products<'a>(&'a mut [u16]);
+
+impl Products<'_> {
+    /// Adds the products of elements and bytes from a place on; each place once.
+    pub(crate) fn add(&mut self, at: usize, elements: &[u8], bytes: &[u8]) {
+        let sums = &mut self.0[at..at + bytes.len()];
+        Arch::new().dispatch(|| {
+            for ((sum, &element), &byte) in sums.iter_mut().zip(elements).zip(bytes) {
+                *sum += u16::from(element) * u16::from(byte);
+            }
+        });
     }
 }
 
@@ -249,6 +291,10 @@ mod tests {
                 sums.add(&block);
                 sums.add_scaled(largest, &block);
                 sums.add_product(&block, &block);
+                sums.bytes().add(0, &[255; 40]);
+                sums.products().add(0, &block, &[255; 40]);
+                let byte = 255 % field.order();
+                expected = field.add(expected, field.add(byte, field.multiply(largest, byte)));
                 let square = field.multiply(largest, largest);
                 expected = field.add(expected, field.add(largest, field.add(square, square)));
                 assert!(sums.bound <= u32::from(u16::MAX), "round {round}");
@@ -266,9 +312,10 @@ mod tests {
             let mut elements = [0; 3];
             from_votes(field, &[-1, 0, 1], &mut elements);
             assert_eq!(elements, [field.element(-1), 0, 1 % field.order()]);
-            let mut bytes: Vec<u8> = (0..=255).collect();
-            reduce_assign(field, &mut bytes);
-            assert!(bytes.iter().zip(0..=255u8).all(|(&residue, byte)| residue == byte % field.order()));
+            let bytes: Vec<u8> = (0..=255).collect();
+            let mut residues = [0; 256];
+            reduce_into(field, &bytes, &mut residues);
+            assert!(residues.iter().zip(0..=255u8).all(|(&residue, byte)| residue == byte % field.order()));
         }
     }
 }

@@ -1,7 +1,12 @@
 //! Words of as many digits in base p as 64 bits hold.
 
+mod parts;
+
+use pulp::Arch;
+
 use super::UnpackError;
 use crate::Field;
+use parts::{LANES, Parts, Unpack};
 
 /// The words of a field: digits for each, and the constants that replace division.
 pub(super) struct Words {
@@ -61,8 +66,11 @@ impl Words {
         let full = elements.len() / self.digits;
         let (words, last) = bytes.split_at(full * 8);
         let (full_elements, last_elements) = elements.split_at_mut(full * self.digits);
-        let mut rest = 0;
-        for (word, digits) in words.as_chunks::<8>().0.iter().zip(full_elements.chunks_exact_mut(self.digits)) {
+        let (groups, words) = words.as_chunks::<8>().0.as_chunks::<LANES>();
+        let (group_elements, word_elements) = full_elements.split_at_mut(groups.len() * LANES * self.digits);
+        let parts = Parts::of(self);
+        let mut rest = u64::from(Arch::new().dispatch(Unpack { parts: &parts, words: groups, digits: group_elements }));
+        for (word, digits) in words.iter().zip(word_elements.chunks_exact_mut(self.digits)) {
             rest |= self.write_digits(u64::from_le_bytes(*word), digits);
         }
         let mut word = [0; 8];

@@ -6,29 +6,35 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use zeroize::Zeroizing;
-
 use super::keystream::Keystream;
 use crate::Field;
-use crate::field::block;
+use crate::wiped::Wiped;
 
 /// The most bytes drawn at once: they stay in the first cache.
 const DRAW: usize = 4_096;
 
-/// Fills the block: bytes below `p floor(256/p)` in their order, modulo p.
-pub(super) fn fill(stream: &mut Keystream, field: Field, elements: &mut [u8]) {
+/// Parts are whole vectors, but for the last one.
+const VECTOR: usize = 64;
+
+/// Shows `length` bytes below `p floor(256/p)`, in their order, part by part with their places.
+pub(super) fn visit(stream: &mut Keystream, field: Field, length: usize, see: &mut dyn FnMut(usize, &[u8])) {
     let order = u16::from(field.order());
-    let kept = 256 / order * order;
-    let mut bytes = Zeroizing::new([0; DRAW]);
-    let mut filled = 0;
-    while filled < elements.len() {
-        // What is expected to be needed, in whole blocks of the cipher.
-        let missing = (elements.len() - filled) * 256 / usize::from(kept);
-        let draw = &mut bytes[..missing.next_multiple_of(512).min(DRAW)];
+    let limit = 256 / order * order;
+    let (mut bytes, mut part) = (Wiped::new(vec![0; DRAW]), Wiped::new(vec![0; DRAW + 2 * VECTOR]));
+    let (mut seen, mut held) = (0, 0);
+    while seen < length {
+        // What is expected to be needed, in whole groups of the cipher's blocks.
+        let missing = (length - seen - held) * 256 / usize::from(limit);
+        let draw = &mut bytes[..missing.next_multiple_of(1_024).min(DRAW)];
         stream.fill(draw);
-        filled += keep_below(kept, draw, &mut elements[filled..]);
+        let room = part.len().min(length - seen);
+        held += keep_below(limit, draw, &mut part[held..room]);
+        let whole = if seen + held == length { held } else { held / VECTOR * VECTOR };
+        see(seen, &part[..whole]);
+        part.copy_within(whole..held, 0);
+        seen += whole;
+        held -= whole;
     }
-    block::reduce_assign(field, elements);
 }
 
 /// Copies the bytes below `limit` in their order, as many as there is room for; gives how many.
