@@ -52,6 +52,8 @@ pub enum Error {
         step: u64,
         /// What went wrong.
         source: Box<Error>,
+        /// What was recorded until then, if anything was.
+        record: Option<Box<serde_json::Value>>,
     },
 
     /// A vector file that cannot be checked.
@@ -80,6 +82,8 @@ pub enum Error {
         last_norm: f64,
         /// What to change.
         hint: String,
+        /// What was recorded until then, if anything was.
+        record: Option<Box<serde_json::Value>>,
     },
 }
 
@@ -108,7 +112,30 @@ impl Error {
 
     /// This error, in a step of a descent after the first.
     pub(crate) fn at_step(self, step: u64) -> Self {
-        if step == 0 { self } else { Self::Step { step, source: Box::new(self) } }
+        if step == 0 { self } else { Self::Step { step, source: Box::new(self), record: None } }
+    }
+
+    /// A number that left the finite ones, or its bounds, in a step; the norm is that of the weights before it.
+    pub(crate) fn diverged(what: impl Into<String>, value: f64, step: u64, last_norm: f64, hint: &str) -> Self {
+        Self::Diverged { what: what.into(), value, step, last_norm, hint: hint.to_owned(), record: None }
+    }
+
+    /// This error of a descent, with what was recorded before it.
+    pub(crate) fn keeping<R: serde::Serialize>(mut self, records: &[R]) -> Self {
+        if let Self::Diverged { record, .. } | Self::Step { record, .. } = &mut self
+            && !records.is_empty()
+        {
+            *record = serde_json::to_value(records).ok().map(Box::new);
+        }
+        self
+    }
+
+    /// What a descent had recorded before it stopped with this error.
+    pub fn record(&self) -> Option<&serde_json::Value> {
+        match self {
+            Self::Diverged { record, .. } | Self::Step { record, .. } => record.as_deref(),
+            _ => None,
+        }
     }
 
     /// A vector file that cannot be checked.

@@ -4,10 +4,12 @@
 //! its end in a run of the store, and both do the same again when a run is resumed.
 
 mod audited;
+mod cell_folder;
 mod config;
 mod data_config;
 mod dataset;
 pub mod features;
+pub mod features_audit;
 mod federated;
 mod job;
 pub mod phase;
@@ -15,8 +17,10 @@ mod probes;
 mod task;
 mod training;
 mod words;
+pub mod xor_study;
 
 pub use audited::AuditedTraining;
+pub use cell_folder::Worked;
 pub use config::{
     Command, Form, MachineConfig, NetworkChoice, Optimiser, PLAIN, PrivacyConfig, RecordConfig, Sampling, TrainingConfig,
     TrainingLoop,

@@ -19,7 +19,7 @@ use thalweg_report::Page;
 
 pub use audit::write_audit_report;
 pub use comparison::write_comparison;
-pub use dynamics::{write_deq_page, write_features_page, write_icl_page, write_phase_page};
+pub use dynamics::{write_deq_page, write_features_page, write_icl_page, write_phase_page, write_xor_study_page};
 pub use plan::{PlanPage, left_out, plan_table, recommendation};
 pub use run::write_run_report;
 pub use study::write_study_report;

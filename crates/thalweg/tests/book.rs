@@ -47,3 +47,33 @@ fn every_call_in_the_book_exists() {
     }
     assert!(seen >= 6, "only {seen} calls were found: has the book another form?");
 }
+
+fn sources(folder: &Path, found: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_claims_name_exist() {
+    let mut all = String::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut all);
+    let page = pages().into_iter().find(|page| page.ends_with("dynamics.md")).unwrap();
+    let text = std::fs::read_to_string(page).unwrap();
+    let (_, claims) = text.split_once("## Every claim").unwrap();
+    let mut seen = 0;
+    for row in claims.lines().filter(|line| line.starts_with("| ")) {
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for name in last.split('`').skip(1).step_by(2).filter(|name| !name.ends_with(".json")) {
+            assert!(all.contains(&format!("fn {name}(")), "no test is called {name}");
+            seen += 1;
+        }
+        assert!(last.contains('`') || row.contains("not testable here") || row.contains("tested by"), "{row}");
+    }
+    assert!(seen > 30, "only {seen} tests are named");
+}

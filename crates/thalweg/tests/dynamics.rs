@@ -60,6 +60,8 @@ fn icl_has_reference_plateaus_and_half_times() {
     near(&found["half_time"]["exact"], &[0.76, 3.50, 16.43, 79.71], 0.01);
     assert!(found["rms"]["published"].is_null() && found["page"].is_null());
     assert_eq!(found["caveats"][0], "finite_n");
+    assert_eq!(found["flow"]["tolerance"], 1e-11);
+    assert!(found["flow"]["change_at_half_tolerance"].as_f64().unwrap() < 1e-8, "{}", found["flow"]);
     let cut = json("icl --spectrum 4,2,1,.5,.1,.01 --context 6");
     near(&cut["plateau"]["exact"], &[0.16440272, 0.28748103, 0.45807893, 0.58556249, 0.0, 0.0], 5e-9);
     assert!(cut["half_time"]["exact"][5].is_null());
@@ -93,6 +95,23 @@ fn deq_has_reference_ends() {
     near(&stuck["risk"], &[0.01600863521938117], 1e-12);
     assert_eq!(stuck["warnings"][0], "stuck_not_minimum");
     near(&json("deq --run near-singular")["radius_squared"]["end"], &[0.08470440], 5e-9);
+    // Sigmoid and tanh have the inputs of their references.
+    let sigmoid = json("deq --run sigmoid");
+    near(&sigmoid["theta"], &[1.6327588560756, 0.2359775365710], 5e-13);
+    near(&sigmoid["risk"], &[2.36648e-4], 5e-10);
+    near(&json("deq --run sigmoid --steps 100")["theta"], &[0.50701143, 0.47717046], 5e-9);
+    let later = json("deq --run sigmoid --steps 1000");
+    near(&later["theta"], &[1.11492991, 0.57663409], 5e-9);
+    near(&later["risk"], &[1.65980136e-3], 5e-12);
+    let target = [0.3115033559280664, -0.009061989056205035, 0.8515531725994404, 0.4215930903557665, 0.0];
+    for (backward, expected) in [("exact", 0.1041756829), ("jfb", 0.1083818920), ("damped2", 0.1284203671)] {
+        let found = json(&format!("deq --run tanh --backward {backward}"));
+        let theta = found["theta"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap());
+        let distance = theta.zip(target).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        assert!((distance - expected).abs() < 5e-11, "{backward}: {distance}");
+    }
+    // Other inputs are drawn when asked for.
+    assert_ne!(json("deq --run tanh --samples 300 --steps 10"), json("deq --run tanh --samples 300 --steps 10 --seed 1"));
     // No sphere is conserved by a sigmoid: the prediction must miss.
     let sigmoid = &json("deq --run sigmoid --steps 1000")["radius_squared"];
     assert!((sigmoid["end"].as_f64().unwrap() - sigmoid["predicted_end"].as_f64().unwrap()).abs() > 0.1, "{sigmoid}");
@@ -135,6 +154,25 @@ fn features_have_their_noise_from_epsilon() {
 }
 
 #[test]
+fn the_audit_of_features_agrees_and_finds_what_is_planted() {
+    let small = "audit --epsilon 8 --steps 10 --trials 2000";
+    let sound = json(small);
+    assert_eq!(sound["verdict"], "consistent");
+    let found = sound["epsilon_lower_bound"].as_f64().unwrap();
+    assert!(found > 6.0 && found <= 8.0, "{sound}");
+    for fault in ["noise", "no-clip"] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run(folder.path(), &format!("{small} --fault {fault} --json"));
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&found["verdict"], &found["fault"]), (&"violated".into(), &fault.into()));
+    }
+    fails(2, "audit --epsilon inf", &["nothing to audit"]);
+    fails(2, "audit --trials 1", &["trials is 1"]);
+    fails(2, "audit --fault magic", &["magic", "no-clip"]);
+}
+
+#[test]
 fn threads_and_time_do_not_change_a_bit() {
     for call in ["features --n 60 --dim 200 --epsilon 4 --seeds 3", "icl --seeds 3 --steps 300"] {
         let one = json(&format!("{call} --threads 1"));
@@ -173,19 +211,16 @@ fn bad_input_is_refused_with_field_and_value() {
     fails(2, "icl --start 0", &["a0"]);
     fails(2, "icl --tolerance 1e-17", &["tolerance", "rounding"]);
     fails(2, "icl --seed 1", &["--seed", "--seeds"]);
-    fails(1, "icl --seeds 1 --eta 100", &["step", "loss", "e"]);
     fails(2, "deq --start 0.1,1", &["v is 1"]);
     fails(2, "deq --start 0.1", &["number of parameters is 1"]);
     fails(2, "deq --eta NaN", &["learning rate is NaN"]);
     fails(2, "deq --activation relu --start 0.5,1.5", &["does not contract"]);
-    fails(1, "deq --target 1e300", &["in step 0", "norm of the parameters"]);
     fails(2, "deq --backward neumann0", &["terms"]);
     fails(2, "deq --seed 1", &["--seed"]);
     fails(2, "relu margin --width 63", &["63", "even"]);
     fails(2, "relu train --width 63", &["63", "even"]);
     fails(2, "relu train --width 2 --points 64", &["not separable"]);
     fails(2, "relu margin --xor 2", &["2-XOR is 2"]);
-    fails(1, "relu train --eta 1e300", &["in step 1", "norm of the weights"]);
     fails(2, "relu margin --seed 1", &["--seed", "--width"]);
     fails(2, "relu margin --out x.html", &["--out"]);
     fails(2, "features --epsilon 0", &["epsilon is 0"]);
@@ -196,9 +231,82 @@ fn bad_input_is_refused_with_field_and_value() {
     fails(2, "features --n 3000", &["3000", "1999"]);
     fails(2, "features --steps 0", &["number of steps is 0"]);
     fails(2, "features --project-out 1", &["share", "[0, 1)"]);
-    fails(1, "features --eta 1e200", &["in step 0", "learning rate"]);
     fails(2, "overlay icl --seeds 0", &["--seeds is 0"]);
     fails(2, "features --n 5 --dim 20 --seeds 1 --out nowhere.html/x.html --device cpu", &["--device"]);
+}
+
+#[test]
+fn a_descent_that_diverges_says_where_and_its_record_is_kept() {
+    for (lab, call, parts, least) in [
+        ("icl", "icl --seeds 1 --eta 100", ["in step", "loss"], 1),
+        ("icl", "icl --seeds 1 --eta 1.2 --every 1", ["in step", "too large"], 4),
+        ("deq", "deq --target 1e300", ["in step 0", "norm of the parameters"], 1),
+        ("relu", "relu train --eta 1e300", ["in step 1", "norm of the weights"], 1),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run(folder.path(), call);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{call}: {message}");
+        let file = format!("runs/{lab}-stopped.json");
+        assert!(parts.iter().all(|part| message.contains(part)) && message.contains(&file), "{call}: {message}");
+        let kept: Value = serde_json::from_slice(&std::fs::read(folder.path().join(file)).unwrap()).unwrap();
+        let records = kept["records"].as_array().unwrap();
+        assert!(records.len() >= least && records[0]["step"] == 0 && kept["error"].is_string(), "{call}: {kept}");
+    }
+    // A map that stops contracting on the way is a bad start, and its record is kept too.
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), "deq --activation relu --eta 5 --start 0.5,0.1");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(2) && message.contains("in step 1") && message.contains("does not contract"),
+        "{message}"
+    );
+    assert!(message.contains("runs/deq-stopped.json") && folder.path().join("runs/deq-stopped.json").exists(), "{message}");
+    // Nothing was recorded in the first step.
+    fails(1, "features --eta 1e200", &["in step 0", "learning rate"]);
+}
+
+const STUDY: &str = "relu study --dimensions 4,5 --examples 6,12 --seeds 3 --steps 40,120 --width 16 --out s";
+
+fn study_page(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("s/study.html")).unwrap()
+}
+
+#[test]
+fn error_against_data_is_studied_in_both_protocols_and_goes_on() {
+    for protocol in ["faithful --depth 1,2", "notebook"] {
+        let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let call = format!("{STUDY} --protocol {protocol}");
+        let expected = json_in(whole.path(), &call);
+        let depths = expected["depths"].as_array().unwrap();
+        assert_eq!((expected["cells"].as_u64().unwrap() as usize, &expected["failed"]), (12 * depths.len(), &Value::from(0)));
+        for depth in depths {
+            assert_eq!(depth["rows"].as_array().unwrap().len(), 2);
+            let line = &depth["rows"][1]["line"];
+            assert!(
+                line["slope"].as_f64().unwrap() > 0.0 && line["standard_error"].as_f64().unwrap() > 0.0,
+                "{protocol}: {line}"
+            );
+            assert_eq!(depth["rows"][0]["cells"][1]["d_squared_over_n"], 16.0 / 12.0);
+        }
+        let half = json_in(parts.path(), &format!("{call} --cells 5 --threads 1"));
+        assert_eq!(half["finished"], 5);
+        assert!(study_page(parts.path()).contains("5 of"), "{protocol}");
+        assert_eq!(json_in(parts.path(), &format!("{call} --threads 2")), expected);
+        assert_eq!(study_page(parts.path()), study_page(whole.path()));
+        let other = run(whole.path(), &format!("{call} --seed 1"));
+        assert!(other.status.code() == Some(2) && String::from_utf8_lossy(&other.stderr).contains("another sweep"));
+    }
+    fails(2, "relu study --examples 65", &["65", "1 to 64"]);
+    fails(2, "relu study --dimensions 2", &["2-XOR is 2"]);
+    fails(2, "relu study --depth 2", &["depth is 2", "notebook"]);
+    fails(2, "relu study --protocol faithful --width 7", &["7", "even"]);
+    fails(2, "relu study --steps 50,20", &["20", "above 50"]);
+    fails(2, "relu study --examples 10,10", &["twice"]);
+    fails(2, "relu study --seeds 0", &["trials"]);
+    let growth = json("relu growth --depths 1,2,3 --width 64 --points 16 --steps 100");
+    assert!(growth["certificate_exponent"].as_f64().unwrap() > 0.0 && growth["margin_exponent"].as_f64().unwrap() < 0.0);
+    near(&growth["rows"][2]["infinite_margin"], &[0.0767572804], 1e-10);
 }
 
 const SWEEP: &str = "phase features --x snr=0.1,0.4,1 --y epsilon=inf,8,1 --seeds 3 --set n=40 --set dim=120 --set steps=40";
@@ -217,7 +325,11 @@ fn a_stopped_phase_diagram_goes_on_to_the_same_page() {
 
     let half = json_in(parts.path(), &format!("{SWEEP} --out p --cells 13 --threads 1"));
     assert_eq!(half["finished"], 13);
-    assert!(page(parts.path()).contains("13 of 27 cells") && page(parts.path()) != page(whole.path()));
+    assert!(
+        page(parts.path()).contains("13 of 27 cells")
+            && page(parts.path()).contains("not all computed yet")
+            && page(parts.path()) != page(whole.path())
+    );
     assert_eq!(json_in(parts.path(), &format!("{SWEEP} --out p")), expected);
     assert_eq!(page(parts.path()), page(whole.path()));
 
@@ -231,6 +343,44 @@ fn a_stopped_phase_diagram_goes_on_to_the_same_page() {
     let lines: Vec<Vec<String>> = csv(whole.path()).lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
     assert!(lines.len() == 10 && lines.iter().all(|line| line.len() == 4 + 3 * 6), "{lines:?}");
     assert_eq!(lines[1][..4], ["0.1", "inf", "3", "0"]);
+}
+
+#[test]
+fn cells_do_not_depend_on_the_number_of_threads() {
+    let sweeps = [SWEEP, "phase deq --x eta=0.003,0.03 --y radius=0.1,1 --seeds 2"];
+    for sweep in sweeps {
+        let cells = |threads: u32| {
+            let folder = tempfile::tempdir().unwrap();
+            json_in(folder.path(), &format!("{sweep} --out p --threads {threads}"));
+            let files = std::fs::read_dir(folder.path().join("p/cells")).unwrap();
+            let mut files: Vec<_> =
+                files.map(|file| file.unwrap()).map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect();
+            files.sort();
+            (files, page(folder.path()))
+        };
+        let one = cells(1);
+        assert!(one.0.len() >= 8 && one == cells(2), "{sweep}");
+    }
+}
+
+#[test]
+fn theory_lies_over_phase_diagrams() {
+    for (sweep, lines) in [
+        ("phase features --x snr=0.05,0.2,0.8 --y epsilon=1,16,inf --set n=40 --set dim=120 --set steps=5", 2),
+        ("phase icl --x context=4,8,32 --y condition=2,32,512", 1),
+        ("phase deq --x eta=0.01,0.1 --y radius=0.1,0.3,1,3 --set steps=100", 1),
+        ("phase relu --x eta=0.1,1 --y depth=1,2 --set steps=5", 1),
+        ("phase relu --x points=8,16 --y depth=1,2 --set steps=5", 0),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let found = json_in(folder.path(), &format!("{sweep} --out p"));
+        let theory = found["theory"].as_array().unwrap();
+        assert_eq!(theory.len(), lines, "{sweep}");
+        let page = page(folder.path());
+        assert!(theory.iter().all(|line| line["points"].as_array().unwrap().len() > 1), "{sweep}");
+        let named = |line: &Value| page.contains(line["says"].as_str().unwrap().split(':').next().unwrap());
+        assert!(theory.iter().all(named), "{sweep}");
+    }
 }
 
 #[test]

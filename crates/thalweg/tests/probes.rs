@@ -139,6 +139,20 @@ fn attention_learns_in_context_beside_the_theory_of_linear_attention() {
 }
 
 #[test]
+fn what_everybody_sees_of_a_vote_is_watched_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    json(folder, "vote train --rounds 12 --widths 8 --probe spectra,subspaces --probe-every 6 --out runs/vote-1");
+    let rank = last(folder, "vote-1", "spectrum.hidden.0.effective_rank").unwrap().as_f64().unwrap();
+    assert!(rank > 1.0 && rank < 8.0, "{rank}");
+    assert!(last(folder, "vote-1", "subspace.hidden.0.distance").unwrap().is_number());
+    assert!(page(folder, "vote-1").contains("Effective rank"));
+    refused("vote train --probe invariants", &["invariants", "no gradient"]);
+    refused("vote train --probe noise-scale", &["noise-scale", "nobody sees"]);
+    refused("vote train --probe autocorrelation", &["autocorrelation", "withholds"]);
+}
+
+#[test]
 fn momentum_is_no_plain_step_and_plain_training_agrees() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Row, Sheet, SplitMix64, read};
+use super::{Row, Sheet, read};
+use crate::deq::published::tanh_data;
 use crate::deq::{Activation, Backward, Descent, LinearDeq, MatrixDeq, Outcome, SingleIndex, local};
 use crate::error::{Error, Result};
 use crate::ode::Tolerance;
@@ -334,7 +335,7 @@ pub(super) fn tanh(name: &str, value: Value) -> Result<Vec<Row>> {
     let file: TanhFile = read(name, value)?;
     let mut sheet = Sheet::new(name);
     for case in &file.cases {
-        let (teacher, start, inputs) = tanh_data(case);
+        let (teacher, start, inputs) = tanh_data(case.seed, case.d, case.n);
         let model = SingleIndex::new(Activation::Tanh, &inputs, &teacher)?;
         sheet.case(name, &format!("seed {}", case.seed));
         sheet.all_near("target weights", &case.xi, &teacher, 1e-14);
@@ -356,19 +357,6 @@ pub(super) fn tanh(name: &str, value: Value) -> Result<Vec<Row>> {
         }
     }
     Ok(sheet.rows)
-}
-
-/// The target weights, the start and the inputs that a seed stands for.
-fn tanh_data(case: &TanhCase) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-    let mut draws = SplitMix64::new(case.seed);
-    let mut of_norm = |norm: f64| {
-        let raw = draws.normals(case.d);
-        let length = raw.iter().map(|value| value * value).sum::<f64>().sqrt();
-        raw.iter().map(|value| value * (norm / length)).collect::<Vec<f64>>()
-    };
-    let (teacher, away) = (of_norm(1.0), of_norm(0.2));
-    let start = teacher.iter().zip(&away).map(|(a, b)| a + b).chain([0.15]).collect();
-    (teacher, start, draws.normals(case.n * case.d))
 }
 
 #[derive(Deserialize)]

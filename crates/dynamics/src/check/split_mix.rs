@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Row, Sheet, read};
 use crate::error::{Error, Result};
 
-/// Steele, Lea and Flood's SplitMix64 (2014). For vector files alone: runs draw from the named streams of their seed.
+/// Steele, Lea and Flood's SplitMix64 (2014). For reference runs alone: others draw from the named streams of their seed.
 #[derive(Clone, Debug)]
 pub struct SplitMix64 {
     state: u64,

@@ -125,15 +125,21 @@ impl Descent {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Value`] for a bad rate, start or way back; [`Error::Diverged`], with the step, when the parameters leave a ball of
+    /// [`Error::Value`] for a bad rate, start or way back; [`Error::Diverged`], with the step and the records until then, when the parameters leave a ball of
     /// radius 1e6 or the finite numbers; what the model says when an equilibrium does not exist.
     pub fn run(&self, model: &mut impl Model, start: &[f64]) -> Result<Outcome> {
+        let mut records = Vec::new();
+        let outcome = self.run_into(&mut records, model, start).map_err(|error| error.keeping(&records))?;
+        Ok(Outcome { records, ..outcome })
+    }
+
+    /// All but the records, which are there even after an error.
+    fn run_into(&self, records: &mut Vec<Snapshot>, model: &mut impl Model, start: &[f64]) -> Result<Outcome> {
         positive("the learning rate", self.rate)?;
         self.backward.check()?;
         let mut theta = start.to_vec();
         let mut gradient = vec![0.0; model.dimension()];
         let mut watch = Watch::default();
-        let mut records = Vec::new();
         let mut next = self.record.iter().copied().peekable();
         for step in 0..self.steps {
             let found = model.evaluate(&theta, self.backward, &mut gradient).map_err(|error| error.at_step(step))?;
@@ -156,7 +162,7 @@ impl Descent {
             predicted_end: radius_squared(start) + watch.predicted_drift,
         };
         let warnings = self.warnings(model, &theta, &gradient, &last, &watch)?;
-        Ok(Outcome { risk: last.risk, theta, radius_squared, longest_step: watch.longest_step, warnings, records })
+        Ok(Outcome { risk: last.risk, theta, radius_squared, longest_step: watch.longest_step, warnings, records: Vec::new() })
     }
 
     fn warnings(
@@ -201,8 +207,8 @@ pub(super) fn check_distance(step: u64, theta: &[f64], last_norm: f64) -> Result
     if distance <= FARTHEST {
         return Ok(());
     }
-    let hint = "a smaller learning rate, or a start farther from v = 1".to_owned();
-    Err(Error::Diverged { what: "the norm of the parameters".to_owned(), value: distance, step, last_norm, hint })
+    let hint = "a smaller learning rate, or a start farther from v = 1";
+    Err(Error::diverged("the norm of the parameters", distance, step, last_norm, hint))
 }
 
 /// `|u|^2 + (1 - v)^2` of `theta = (u, v)`.

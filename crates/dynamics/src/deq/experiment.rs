@@ -35,6 +35,8 @@ pub struct Experiment {
     pub inputs: Inputs,
     /// How many inputs are drawn.
     pub samples: usize,
+    /// The inputs themselves, in place of draws: so many numbers each as the target has.
+    pub given: Option<Vec<f64>>,
     /// For one input and a linear model: `E x^2` in place of the sample's.
     pub second_moment: Option<f64>,
     /// The weights and v at the start; drawn from N(0, 0.1^2) where there are none.
@@ -59,6 +61,7 @@ impl Default for Experiment {
             target: vec![2.0],
             inputs: Inputs::Uniform,
             samples: 1000,
+            given: None,
             second_moment: None,
             start: None,
             rate: 0.01,
@@ -97,11 +100,7 @@ impl Experiment {
     /// [`Error::Value`] for a field out of range; as [`Descent::run`].
     pub fn run(&self) -> Result<Outcome> {
         let d = self.target.len();
-        let numbers = d.saturating_mul(self.samples);
-        if !(1..=MOST_NUMBERS).contains(&numbers) {
-            let expected = format!("1 to {MOST_NUMBERS}: {d} inputs times {} samples", self.samples);
-            return Err(Error::value("the number of input entries", numbers, expected));
-        }
+        self.check_inputs()?;
         if self.record_every == Some(0) {
             return Err(Error::value("the steps between records", 0, "1 or more"));
         }
@@ -121,11 +120,40 @@ impl Experiment {
         } else if self.second_moment.is_some() {
             Err(Error::value("the second moment", "given", "left out: a non-linear model needs the inputs themselves"))
         } else {
-            descent.run(&mut SingleIndex::new(self.activation, &self.draw(&mut stream.at(1)), &self.target)?, &start)
+            descent.run(&mut SingleIndex::new(self.activation, &self.inputs(&mut stream.at(1)), &self.target)?, &start)
         }
     }
 
-    fn draw(&self, rng: &mut StreamRng) -> Vec<f64> {
+    fn check_inputs(&self) -> Result<()> {
+        let d = self.target.len();
+        if let Some(given) = &self.given {
+            return match given.len() {
+                0 => Err(Error::value("the number of input entries", 0, "1 or more")),
+                entries if d == 0 || entries % d != 0 => Err(Error::value(
+                    "the number of input entries",
+                    entries,
+                    format!("a multiple of {d}, the inputs of the target"),
+                )),
+                _ => Ok(()),
+            };
+        }
+        let numbers = d.saturating_mul(self.samples);
+        if (1..=MOST_NUMBERS).contains(&numbers) {
+            return Ok(());
+        }
+        let expected = format!("1 to {MOST_NUMBERS}: {d} inputs times {} samples", self.samples);
+        Err(Error::value("the number of input entries", numbers, expected))
+    }
+
+    /// Whether inputs or start are drawn, so that the seed matters.
+    pub fn draws(&self) -> bool {
+        (self.second_moment.is_none() && self.given.is_none()) || self.start.is_none()
+    }
+
+    fn inputs(&self, rng: &mut StreamRng) -> Vec<f64> {
+        if let Some(given) = &self.given {
+            return given.clone();
+        }
         let one = || match self.inputs {
             Inputs::Uniform => rng.random(),
             Inputs::Normal => normal(rng),
@@ -146,9 +174,11 @@ impl Experiment {
             return Err(Error::value("the number of inputs", d, "at most 4472: their second moments are a square matrix"));
         }
         let mut moments = vec![0.0; d * d];
-        for x in self.draw(rng).chunks_exact(d) {
+        let inputs = self.inputs(rng);
+        let samples = (inputs.len() / d) as f64;
+        for x in inputs.chunks_exact(d) {
             for (row, x_i) in moments.chunks_exact_mut(d).zip(x) {
-                crate::vector::add_scaled(row, x_i / self.samples as f64, x);
+                crate::vector::add_scaled(row, x_i / samples, x);
             }
         }
         Ok(moments)
@@ -202,6 +232,9 @@ mod tests {
         assert!(refused(Experiment { samples: 0, ..base() }).contains("input entries"));
         assert!(refused(Experiment { samples: usize::MAX, ..base() }).contains("20000000"));
         assert!(refused(Experiment { target: vec![], ..base() }).contains("input entries"));
+        let given = |given: Vec<f64>| Experiment { given: Some(given), target: vec![1.0, 2.0], ..base() };
+        assert!(refused(given(vec![1.0; 3])).contains("multiple of 2"));
+        assert!(refused(given(vec![])).contains("1 or more"));
         assert!(refused(Experiment { target: vec![f64::NAN], ..base() }).contains("target"));
         assert!(refused(Experiment { record_every: Some(0), ..base() }).contains("records"));
         assert!(refused(Experiment { record_every: Some(1), steps: u64::MAX, ..base() }).contains("at most 1000000"));

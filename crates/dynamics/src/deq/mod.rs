@@ -10,7 +10,7 @@
 //! | a linear model: conserved sphere, certificate, closed form | [`linear`] |
 //! | a matrix model: a conserved matrix | [`matrix`] |
 //! | a non-linear unit on data, and its curvature at the target | [`single_index`], [`local`] |
-//! | one descent on random inputs | [`experiment`] |
+//! | one descent on random inputs, or on published ones | [`experiment`], [`published`] |
 //! | descent step by step, and the exact drift of what flow conserves | [`descent`] |
 //!
 //! After Dandapanthula and Ramdas, *Gradient flow for deep equilibrium single-index models* (2025).
@@ -23,6 +23,7 @@ pub mod fixed_point;
 pub mod linear;
 pub mod local;
 pub mod matrix;
+pub mod published;
 mod side_by_side;
 pub mod single_index;
 pub mod unit;

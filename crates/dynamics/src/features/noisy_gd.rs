@@ -254,13 +254,7 @@ impl<'a> NoisyDescent<'a> {
     }
 
     fn diverged(&self, what: String, value: f64) -> Error {
-        Error::Diverged {
-            what,
-            value,
-            step: self.step,
-            last_norm: self.norm,
-            hint: "lower the learning rate or the noise, or set a clip".to_owned(),
-        }
+        Error::diverged(what, value, self.step, self.norm, "lower the learning rate or the noise, or set a clip")
     }
 
     /// Whether all steps are taken; more may follow, but the noise is meant for these.

@@ -220,6 +220,13 @@ impl Simulation {
     }
 
     fn run_once(&self, run: u32) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        self.run_into(&mut records, run).map_err(|error| error.keeping(&records))?;
+        Ok(records)
+    }
+
+    /// The records are there even after an error.
+    fn run_into(&self, records: &mut Vec<Record>, run: u32) -> Result<()> {
         let draws = |role: &str| Seed(self.seed).stream(&format!("features: {role}")).at(u64::from(run));
         let data = self.data.sample(&mut draws("data"))?;
         let mut start = draws("start");
@@ -230,7 +237,6 @@ impl Simulation {
         let descent = NoisyDescent::new(&data, self.network, self.descent, initial)?;
         let mut looked = Looked { simulation: self, data: &data, decomposition: Decomposition::of(&data)?, descent, outside };
         let mut noise = draws("noise");
-        let mut records = Vec::new();
         while !looked.descent.is_done() {
             looked.descent.step(&mut noise)?;
             let step = looked.descent.steps_taken();
@@ -239,7 +245,7 @@ impl Simulation {
                 records.push(looked.record(&mut draws("tests"))?);
             }
         }
-        Ok(records)
+        Ok(())
     }
 
     fn report(&self, runs: Vec<Vec<Record>>) -> Report {

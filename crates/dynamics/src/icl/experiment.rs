@@ -92,6 +92,8 @@ pub struct Outcome {
     pub published: Vec<Vec<f64>>,
     /// The exact flow.
     pub exact: Path,
+    /// The largest change of its curves when it is followed to half the tolerance; `None` where half is below rounding.
+    pub change_at_half_tolerance: Option<f64>,
     /// The measured band, where there are runs.
     pub measured: Option<Band>,
     /// Where the search for exact half-times was given up, if a learned mode was not half learned by then.
@@ -157,6 +159,7 @@ impl Experiment {
         let times = plan.times();
         let published = times.iter().map(|&t| theory.products(self.start, t)).collect::<Result<Vec<_>>>()?;
         let exact = exact::flow(&modes, &start, &times, &tolerance)?;
+        let change_at_half_tolerance = self.change_at_half_tolerance(&modes, &start, &exact)?;
         let products: Vec<Vec<f64>> = exact.weights.iter().map(Weights::products).collect();
         let rms = |theory: &[Vec<f64>]| measured.as_ref().map(|band| band.rms(theory));
         let half = exact::half_times(&modes, self.start, &tolerance)?;
@@ -167,7 +170,16 @@ impl Experiment {
             expected_rms: measured.as_ref().map(Band::expected_rms),
         };
         let half_times_searched_to = half.searched_to;
-        Ok(Outcome { report, times, published, exact, measured, half_times_searched_to, caveats: self.caveats() })
+        let caveats = self.caveats();
+        Ok(Outcome { report, times, published, exact, change_at_half_tolerance, measured, half_times_searched_to, caveats })
+    }
+
+    fn change_at_half_tolerance(&self, modes: &Modes, start: &Weights, exact: &Path) -> Result<Option<f64>> {
+        let Ok(half) = Tolerance::new(0.5 * self.tolerance) else { return Ok(None) };
+        let again = exact::flow(modes, start, &exact.times, &half)?;
+        let products = |path: &Path| path.weights.iter().flat_map(Weights::products).collect::<Vec<f64>>();
+        let changes = products(exact).into_iter().zip(products(&again)).map(|(a, b)| (a - b).abs());
+        Ok(Some(changes.fold(0.0, f64::max)))
     }
 
     fn plan(&self) -> Plan {
@@ -215,6 +227,13 @@ mod tests {
         assert_eq!(Experiment { runs: 0, ..small() }.run().unwrap().gaps(0.1).unwrap(), None);
         let drift = |record: &sgd::Record| (record.imbalance - record.predicted_imbalance).abs();
         assert!(found.measured.unwrap().runs.iter().flatten().all(|record| drift(record) < 1e-10));
+    }
+
+    #[test]
+    fn half_the_tolerance_changes_little_and_less_at_a_stricter_one() {
+        let change =
+            |tolerance: f64| Experiment { runs: 0, tolerance, ..small() }.run().unwrap().change_at_half_tolerance.unwrap();
+        assert!(change(1e-11) < 1e-8 && change(1e-11) < change(1e-6), "{} {}", change(1e-11), change(1e-6));
     }
 
     #[test]

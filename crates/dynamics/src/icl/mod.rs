@@ -20,6 +20,7 @@
 mod ahead;
 pub mod exact;
 pub mod experiment;
+mod lanes;
 pub mod matrix_flow;
 pub mod modes;
 pub mod plateau;

@@ -6,9 +6,10 @@ use serde::Serialize;
 use thalweg_descent::{Seed, Stream};
 
 use super::ahead::Ahead;
+use super::lanes::LANES;
 use super::problem::Problem;
 use super::sampler::Sampler;
-use super::side_by_side::{Contexts, Gradient, LANES};
+use super::side_by_side::{Contexts, Gradient};
 use super::transformer::{Block, Transformer};
 use crate::error::{Error, Result, positive};
 use crate::matrix::to_rows;
@@ -111,15 +112,22 @@ impl Record {
 ///
 /// # Errors
 /// [`Error::Value`] for a plan out of range or a start of another size; [`Error::Diverged`] when the mean loss of 50 steps is ten
-/// times that of the first 50, or weights are no longer finite.
+/// times that of the first 50, or weights are no longer finite; it has the records until then.
 pub fn descend(problem: &Problem, start: &Transformer, plan: &Plan, draws: &Stream) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    descend_into(&mut records, problem, start, plan, draws).map_err(|error| error.keeping(&records))?;
+    Ok(records)
+}
+
+/// The records are there even after an error.
+fn descend_into(records: &mut Vec<Record>, problem: &Problem, start: &Transformer, plan: &Plan, draws: &Stream) -> Result<()> {
     plan.check()?;
     let d = problem.dimension();
     if start.dimension() != d {
         return Err(Error::value("the size of the start", start.dimension(), d.to_string()));
     }
     let mut run = Run::new(problem, start, plan)?;
-    let mut records = vec![run.record(0, None)];
+    records.push(run.record(0, None));
     let mut loss = 0.0;
     for step in 0..plan.steps {
         loss += run.step(&mut Ahead::of(&draws.at(step)), step)?;
@@ -129,7 +137,7 @@ pub fn descend(problem: &Problem, start: &Transformer, plan: &Plan, draws: &Stre
             loss = 0.0;
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 /// The mean loss over so many steps is watched.
@@ -191,10 +199,8 @@ impl<'a> Run<'a> {
     }
 
     fn watch(&mut self, step: u64, loss: f64, last_norm: f64) -> Result<()> {
-        let diverged = |what: &str, value: f64| {
-            let hint = "the step is too large: lower the rate".to_owned();
-            Err(Error::Diverged { what: what.to_owned(), value, step, last_norm, hint })
-        };
+        let diverged =
+            |what: &str, value: f64| Err(Error::diverged(what, value, step, last_norm, "the step is too large: lower the rate"));
         if !(loss.is_finite() && norm(self.weights.values()).is_finite()) {
             return diverged("the loss", loss);
         }

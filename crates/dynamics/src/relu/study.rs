@@ -109,18 +109,26 @@ impl Study {
         let trials: Vec<((usize, usize), u32)> = trials.collect();
         let all: Vec<Result<Vec<f64>>> = trials.par_iter().map(|&((d, n), trial)| self.trial(d, n, trial)).collect();
         let errors = all.into_iter().collect::<Result<Vec<_>>>()?;
+        let of_cells: Vec<Vec<Vec<f64>>> = errors.chunks_exact(self.trials as usize).map(<[_]>::to_vec).collect();
+        Ok(self.rows(&of_cells))
+    }
+
+    /// What trials came to: for each cell its finished [`trial`](Self::trial)s. Cells without one are left out.
+    pub fn rows(&self, of_cells: &[Vec<Vec<f64>>]) -> Vec<Row> {
         let row = |(at, steps): (usize, &u64)| {
-            let of_trials = errors.chunks_exact(self.trials as usize);
-            let cells =
-                self.cells.iter().zip(of_trials).map(|(&(d, n), of_cell)| Cell::new(d, n, of_cell.iter().map(|row| row[at])));
+            let finished = self.cells.iter().zip(of_cells).filter(|(_, trials)| !trials.is_empty());
+            let cells = finished.map(|(&(d, n), trials)| Cell::new(d, n, trials.iter().map(|errors| errors[at])));
             let cells: Vec<Cell> = cells.collect();
             Row { steps: *steps, line: Line::through(&cells), cells }
         };
-        Ok(self.steps.iter().enumerate().map(row).collect())
+        self.steps.iter().enumerate().map(row).collect()
     }
 
-    /// The test error after each number of steps.
-    fn trial(&self, d: usize, n: usize, trial: u32) -> Result<Vec<f64>> {
+    /// One trial of dimension d and n points: the test error after each number of steps. It draws from a stream of its own.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn trial(&self, d: usize, n: usize, trial: u32) -> Result<Vec<f64>> {
         let stream = Seed(self.seed).stream(&format!("2-XOR d {d} n {n} trial {trial}"));
         let all = xor::all(d)?;
         let examples = all.select(&xor::sample(d, n, &mut stream.at(0))?)?;
@@ -158,7 +166,11 @@ impl Study {
         (0..self.steps.len()).map(|at| snapshots.get(at).map_or(Ok(at_end), |snapshot| snapshot.network.error(all))).collect()
     }
 
-    fn check(&self) -> Result<()> {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a field out of range.
+    pub fn check(&self) -> Result<()> {
         positive("the learning rate", self.rate)?;
         let count = |what: &str, found: usize| match found {
             0 => Err(Error::value(what, 0, "1 or more")),
@@ -167,6 +179,16 @@ impl Study {
         count("the number of cells", self.cells.len())?;
         count("the number of trials", self.trials as usize)?;
         count("the number of steps", self.steps.len())?;
+        for &(d, n) in &self.cells {
+            xor::check_sample(d, n)?;
+        }
+        match self.protocol {
+            Protocol::Text => drop(Shape::new(self.cells[0].0, self.width, self.depth)?),
+            Protocol::Notebook if self.depth != 1 => {
+                return Err(Error::value("the depth", self.depth, "1: the notebook's network has one hidden layer"));
+            }
+            Protocol::Notebook => count("the width", self.width)?,
+        }
         match self.steps.windows(2).find(|pair| pair[1] <= pair[0]) {
             Some(pair) => Err(Error::value("the steps", pair[1], format!("above {}, the number before", pair[0]))),
             None => Ok(()),

@@ -82,12 +82,25 @@ impl Training {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Value`] for a bad rate and examples of another dimension; [`Error::Diverged`], with the step, when the loss or the
+    /// [`Error::Value`] for a bad rate and examples of another dimension; [`Error::Diverged`], with the step and the probes until then, when the loss or the
     /// weights are no longer finite.
     pub fn run(&self, network: &mut Network, examples: &Examples, test: &Examples, watch: &mut impl Watch) -> Result<Vec<Probe>> {
+        let mut probes = Vec::new();
+        self.run_into(&mut probes, network, examples, test, watch).map_err(|error| error.keeping(&probes))?;
+        Ok(probes)
+    }
+
+    /// The probes are there even after an error.
+    fn run_into(
+        &self,
+        probes: &mut Vec<Probe>,
+        network: &mut Network,
+        examples: &Examples,
+        test: &Examples,
+        watch: &mut impl Watch,
+    ) -> Result<()> {
         positive("the learning rate", self.rate)?;
         let mut run = Run::new(network, examples, test, self.rate)?;
-        let mut probes = Vec::new();
         let mut next = self.record.iter().copied().peekable();
         for step in 0..self.steps {
             let loss = run.evaluate(network, step)?;
@@ -102,7 +115,7 @@ impl Training {
             probes.push(run.probe(network, self.steps, loss)?);
         }
         watch.at_end(network, loss);
-        Ok(probes)
+        Ok(())
     }
 }
 
@@ -146,8 +159,7 @@ impl<'a> Run<'a> {
             return Ok(loss);
         }
         let (what, value) = if loss.is_finite() { ("the norm of the weights", norm) } else { ("the loss", loss) };
-        let hint = "a smaller learning rate".to_owned();
-        Err(Error::Diverged { what: what.to_owned(), value, step, last_norm: self.last_norm, hint })
+        Err(Error::diverged(what, value, step, self.last_norm, "a smaller learning rate"))
     }
 
     fn step(&mut self, network: &mut Network, loss: f64) {

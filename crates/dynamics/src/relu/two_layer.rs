@@ -175,8 +175,7 @@ impl Epochs {
         for epoch in 0..=self.most {
             let loss = network.gradient(examples, &mut pre, &mut gradient);
             if !loss.is_finite() {
-                let hint = "a smaller learning rate".to_owned();
-                return Err(Error::Diverged { what: "the loss".to_owned(), value: loss, step: epoch, last_norm, hint });
+                return Err(Error::diverged("the loss", loss, epoch, last_norm, "a smaller learning rate"));
             }
             let settled = self.least_change.is_some_and(|least| (last_loss - loss).abs() < least);
             let wanted = next.next_if_eq(&epoch).is_some();

@@ -48,11 +48,7 @@ pub fn all(d: usize) -> Result<Examples> {
 /// # Errors
 /// [`Error::Value`] unless 3 <= d <= 20 and 1 <= n <= 2^d.
 pub fn sample(d: usize, n: usize, rng: &mut StreamRng) -> Result<Vec<usize>> {
-    check_dimension(d, LARGEST_DIMENSION)?;
-    let population = 1usize << d;
-    if !(1..=population).contains(&n) {
-        return Err(Error::value("the number of points n", n, format!("1 to {population}, drawn without replacement")));
-    }
+    let population = check_sample(d, n)?;
     // The first n places of a random permutation (Fisher and Yates).
     let mut indices: Vec<usize> = (0..population).collect();
     for at in 0..n {
@@ -61,6 +57,16 @@ pub fn sample(d: usize, n: usize, rng: &mut StreamRng) -> Result<Vec<usize>> {
     }
     indices.truncate(n);
     Ok(indices)
+}
+
+/// The 2^d points of which n can be drawn.
+pub(super) fn check_sample(d: usize, n: usize) -> Result<usize> {
+    check_dimension(d, LARGEST_DIMENSION)?;
+    let population = 1usize << d;
+    if (1..=population).contains(&n) {
+        return Ok(population);
+    }
+    Err(Error::value("the number of points n", n, format!("1 to {population}, drawn without replacement")))
 }
 
 /// The margin of the kernel of infinite width on all 2^d points. By symmetry the best weights are uniform, so that with

@@ -1,5 +1,6 @@
 //! `thalweg dynamics`.
 
+mod audit;
 mod check;
 mod deq;
 mod features;
@@ -9,12 +10,14 @@ mod in_context;
 mod overlay;
 mod phase;
 mod relu;
+mod training;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use thalweg::descent::Result;
+use thalweg::descent::store::write_atomically;
+use thalweg::descent::{Error, Result};
 use thalweg::report::format::significant;
 
 use crate::cli::console::Console;
@@ -32,6 +35,8 @@ pub(crate) enum Dynamics {
     Relu(relu::Relu),
     /// What a private network learns: signal, memorised noise, injected noise
     Features(features::Features),
+    /// Try to break the guarantee of `features`: a lower bound on epsilon beside the claimed one
+    Audit(audit::Audit),
     /// Train a transformer on addition modulo p: it knows the examples long before it knows the rule
     Grok(Box<grok::Grok>),
     /// Train layers of attention to regress in context, beside what linear attention can do
@@ -52,6 +57,7 @@ impl Dynamics {
             Self::Deq(deq) => deq.run(common, console),
             Self::Relu(relu) => relu.run(common, console),
             Self::Features(features) => features.run(common, console),
+            Self::Audit(audit) => audit.run(common, console),
             Self::Grok(grok) => grok.run(common, console),
             Self::InContext(in_context) => in_context.run(common, console),
             Self::Check(check) => check.run(console),
@@ -65,7 +71,8 @@ impl Dynamics {
         match self {
             Self::Icl(_) | Self::Deq(_) | Self::Features(_) | Self::Overlay(_) => &[Heeded::Out, Heeded::Seed],
             Self::Grok(_) | Self::InContext(_) => &[Heeded::Out, Heeded::Seed, Heeded::Device],
-            Self::Relu(_) => &[Heeded::Seed],
+            Self::Relu(relu) => relu.heeds(),
+            Self::Audit(_) => &[Heeded::Seed],
             Self::Phase(_) => &[Heeded::Out],
             Self::Check(_) => &[],
         }
@@ -80,6 +87,21 @@ fn page_line(page: Option<&PathBuf>) -> String {
 /// Draws the page that `--out` asks for.
 fn draw_page(common: &Common, draw: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<Option<PathBuf>> {
     common.out.as_deref().map(draw).transpose()
+}
+
+/// What a lab found. A descent that stops on its way leaves what it had recorded in a file, and its error says where.
+fn keeping_record<T>(common: &Common, lab: &str, found: std::result::Result<T, thalweg::dynamics::Error>) -> Result<T> {
+    let error = match found {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    let Some(record) = error.record() else { return Err(error.into()) };
+    let path = common.runs.join(format!("{lab}-stopped.json"));
+    let text = serde_json::json!({ "error": error.to_string(), "records": record }).to_string();
+    std::fs::create_dir_all(&common.runs).map_err(|error| Error::piece(format!("writing {}", path.display()), error))?;
+    write_atomically(&path, text.as_bytes())?;
+    let said = format!("{error}; what was recorded until then lies in {}", path.display());
+    Err(if error.is_input() { Error::input(said) } else { Error::piece("following the dynamics", said) })
 }
 
 /// Six digits, or a dash.

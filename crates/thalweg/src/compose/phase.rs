@@ -8,8 +8,10 @@ mod csv;
 mod grid;
 mod lab;
 mod sweep;
+mod theory;
 
 pub use csv::csv;
 pub use grid::{Axis, Grid, label};
 pub use lab::{Lab, Parameters};
-pub use sweep::{Found, Part, Place, Sweep, Worked, crossing};
+pub use sweep::{Found, Part, Place, Sweep, crossing};
+pub use theory::TheoryLine;

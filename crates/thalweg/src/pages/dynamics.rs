@@ -4,6 +4,7 @@ mod deq;
 mod features;
 mod icl;
 mod phase;
+mod xor_study;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ pub use features::write_features_page;
 pub(crate) use icl::mode_curve;
 pub use icl::write_icl_page;
 pub use phase::write_phase_page;
+pub use xor_study::write_xor_study_page;
 
 /// Writes a page that has no run behind it, with its folder where there is none.
 fn write_computed(page: Page, path: &Path) -> Result<PathBuf> {

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use thalweg::descent::{Error, Result};
 use thalweg::dynamics::deq::experiment::Inputs;
-use thalweg::dynamics::deq::{Activation, Backward, Experiment, Outcome, Warning};
+use thalweg::dynamics::deq::{Activation, Backward, Experiment, Outcome, Warning, published};
 use thalweg::pages;
 use thalweg::report::format::significant;
 
@@ -70,9 +70,9 @@ enum Preset {
     TwoTerm,
     /// ... with two damped terms
     Damped,
-    /// A sigmoid unit, target 2
+    /// A sigmoid unit, target 2, on the inputs of the linear run
     Sigmoid,
-    /// A tanh unit of four inputs
+    /// A tanh unit of four inputs, on the inputs of a reference run
     Tanh,
 }
 
@@ -84,45 +84,17 @@ enum Drawn {
     Normal,
 }
 
-/// The second moment of the published run's thousand inputs.
-const PUBLISHED_MOMENT: f64 = 0.332_122_994_590_394_74;
-
 impl Preset {
     fn experiment(self) -> Experiment {
-        let published = Experiment {
-            second_moment: Some(PUBLISHED_MOMENT),
-            start: Some(vec![0.024_422_950_667_176_008, 0.067_817_832_007_885_59]),
-            ..Experiment::default()
-        };
-        let far = |backward| Experiment {
-            target: vec![1.0],
-            second_moment: Some(1.0),
-            start: Some(vec![8f64.sqrt(), 0.0]),
-            rate: 0.02,
-            steps: 5000,
-            backward,
-            ..Experiment::default()
-        };
         match self {
-            Self::Linear => published,
-            Self::NearSingular => {
-                let start = Some(vec![-0.080_193_142_525_344_75, 0.867_564_100_437_185_5]);
-                Experiment { start, steps: 4000, ..published }
-            }
-            Self::Exact => far(Backward::Exact),
-            Self::Jfb => far(Backward::Jfb),
-            Self::TwoTerm => far(Backward::Neumann { terms: 2 }),
-            Self::Damped => far(Backward::Damped { terms: 2, damping: 0.5 }),
-            Self::Sigmoid => Experiment { activation: Activation::Sigmoid, rate: 0.1, steps: 4000, ..Experiment::default() },
-            Self::Tanh => Experiment {
-                activation: Activation::Tanh,
-                target: vec![0.5; 4],
-                inputs: Inputs::Normal,
-                samples: 256,
-                rate: 0.2,
-                steps: 2000,
-                ..Experiment::default()
-            },
+            Self::Linear => published::linear(),
+            Self::NearSingular => published::near_singular(),
+            Self::Exact => published::from_afar(Backward::Exact),
+            Self::Jfb => published::from_afar(Backward::Jfb),
+            Self::TwoTerm => published::from_afar(Backward::Neumann { terms: 2 }),
+            Self::Damped => published::from_afar(Backward::Damped { terms: 2, damping: 0.5 }),
+            Self::Sigmoid => published::sigmoid(),
+            Self::Tanh => published::tanh(),
         }
     }
 }
@@ -145,13 +117,12 @@ impl Deq {
 
     pub(super) fn outcome(&self, common: &Common) -> Result<Outcome> {
         let experiment = self.experiment(common)?;
-        let needs_draws = experiment.second_moment.is_none() || experiment.start.is_none();
-        if common.seed.is_some() && !needs_draws {
+        if common.seed.is_some() && !experiment.draws() {
             return Err(Error::input(
                 "--seed means nothing to this run: neither its inputs nor its start are drawn; leave it out",
             ));
         }
-        Ok(experiment.run()?)
+        super::keeping_record(common, "deq", experiment.run())
     }
 
     pub(super) fn title(&self) -> String {
@@ -166,9 +137,12 @@ impl Deq {
         if draws || other_model {
             experiment.second_moment = None;
         }
+        if draws {
+            experiment.given = None;
+        }
         if let Some(target) = &self.target {
-            if experiment.start.as_ref().is_some_and(|start| start.len() != target.len() + 1) {
-                experiment.start = None;
+            if target.len() != experiment.target.len() {
+                (experiment.start, experiment.given) = (None, None);
             }
             experiment.target.clone_from(target);
         }

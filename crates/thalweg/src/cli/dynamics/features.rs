@@ -89,7 +89,7 @@ impl Features {
         if !activation.is_within_theory() {
             console.note(&format!("power {} is outside the theory, which asks for more than 2", activation.power()));
         }
-        let report = simulation.run()?;
+        let report = super::keeping_record(common, "features", simulation.run())?;
         let page = draw_page(common, |path| pages::write_features_page(&self.title(&simulation), &simulation, &report, path))?;
         let text = format!("{}{}", self.describe(&report), page_line(page.as_ref()));
         // JSON has no infinity.
@@ -112,7 +112,8 @@ impl Features {
         simulation.check()?;
         let protection = protection(self.epsilon, self.delta, self.clip, self.steps)?;
         // A record costs about as much as a step.
-        let record_every = common.out.is_some().then_some((self.steps / 50).max(1));
+        let records = if common.out.is_some() { 50 } else { 4 };
+        let record_every = Some((self.steps / records).max(1));
         let descent = NoisyGd { protection, ..descent };
         Ok(Simulation { descent, record_every, seed: common.seed.unwrap_or(0), ..simulation })
     }

@@ -62,7 +62,15 @@ struct Document {
     report: Report,
     caveats: Vec<Caveat>,
     half_times_searched_to: Option<f64>,
+    flow: Flow,
     page: Option<PathBuf>,
+}
+
+/// How closely the exact flow was followed.
+#[derive(Serialize)]
+struct Flow {
+    tolerance: f64,
+    change_at_half_tolerance: Option<f64>,
 }
 
 impl Icl {
@@ -70,8 +78,9 @@ impl Icl {
         let outcome = self.outcome(common, console, 0)?;
         let page = draw_page(common, |path| pages::write_icl_page(&self.spectrum, &outcome, path))?;
         let text = format!("{}\n{}{}", self.table(&outcome)?, sentence(&outcome), page_line(page.as_ref()));
-        let Outcome { report, caveats, half_times_searched_to, .. } = outcome;
-        console.result(&Document { report, caveats, half_times_searched_to, page }, &text)?;
+        let Outcome { report, caveats, half_times_searched_to, change_at_half_tolerance, .. } = outcome;
+        let flow = Flow { tolerance: self.tolerance, change_at_half_tolerance };
+        console.result(&Document { report, caveats, half_times_searched_to, flow, page }, &text)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -96,7 +105,7 @@ impl Icl {
             seed: common.seed.unwrap_or(0),
             tolerance: self.tolerance,
         };
-        Ok(experiment.run()?)
+        super::keeping_record(common, "icl", experiment.run())
     }
 
     pub(super) fn spectrum(&self) -> &[f64] {

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
-use thalweg::compose::phase::{Axis, Found, Grid, Lab, Parameters, Part, Place, Sweep, Worked, crossing, csv, label};
+use thalweg::compose::Worked;
+use thalweg::compose::phase::{Axis, Found, Grid, Lab, Parameters, Part, Place, Sweep, TheoryLine, crossing, csv, label};
 use thalweg::descent::store::write_atomically;
 use thalweg::descent::{Error, Result};
 use thalweg::pages;
@@ -33,7 +34,9 @@ Parameters and their defaults:
   relu      xor 6, points 16, width 128, depth 1, eta 0.1, steps 500
 
 Every cell is a file in the folder (--out FOLDER, or phase-LAB in the folder of runs). Interrupted at any moment, the same call goes
-on, and ends with the same page. `phase.csv` beside it holds the same numbers.")]
+on, and ends with the same page. `phase.csv` beside it holds the same numbers. Where theory has a line over the two parameters, it is
+drawn over the map: orders of signal-to-noise (features), the cut-off of the weakest mode (icl), the stability line (deq), the theorem's
+largest rate (relu).")]
 pub(crate) struct Phase {
     /// features, icl, deq or relu
     lab: Lab,
@@ -81,6 +84,8 @@ struct Document {
     /// For each value of y, the least x with 90 % of unseen examples right.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     required: BTreeMap<String, Option<f64>>,
+    /// What theory draws over the grid.
+    theory: Vec<TheoryLine>,
     page: PathBuf,
 }
 
@@ -156,6 +161,7 @@ fn document(sweep: &Sweep, found: Found, required: &[(f64, Option<f64>)], page: 
         finished: found.finished,
         places: found.places,
         required: required.iter().map(|(y, x)| (label(*y), *x)).collect(),
+        theory: sweep.theory(),
         page,
     }
 }

@@ -1,15 +1,18 @@
 //! `thalweg dynamics relu`.
 
+mod study;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use thalweg::descent::{Error, Result};
 use thalweg::dynamics::relu::kernel::Start;
-use thalweg::dynamics::relu::{MarginExperiment, TrainExperiment};
+use thalweg::dynamics::relu::{MarginExperiment, TrainExperiment, TrainReport};
 use thalweg::report::format::{percent, significant};
+use thalweg::report::{Cell, Column, NumberFormat, Table};
 
-use crate::cli::Common;
 use crate::cli::console::Console;
+use crate::cli::{Common, Heeded};
 
 /// Margins and certificates of deep ReLU networks on 2-XOR
 #[derive(Subcommand)]
@@ -18,6 +21,10 @@ pub(crate) enum Relu {
     Margin(Margin),
     /// Train a network, beside the theorem that bounds its loss
     Train(Train),
+    /// The same at several depths: how margin and certificate grow
+    Growth(Growth),
+    /// How the test error on 2-XOR falls with data: error against d^2 / n, and the line through it
+    Study(study::Study),
 }
 
 impl Relu {
@@ -25,6 +32,16 @@ impl Relu {
         match self {
             Self::Margin(margin) => margin.run(common, console),
             Self::Train(train) => train.run(common, console),
+            Self::Growth(growth) => growth.run(common, console),
+            Self::Study(study) => study.run(common, console),
+        }
+    }
+
+    /// Which common options it has a use for.
+    pub(super) fn heeds(&self) -> &'static [Heeded] {
+        match self {
+            Self::Study(_) => &[Heeded::Out, Heeded::Seed],
+            Self::Margin(_) | Self::Train(_) | Self::Growth(_) => &[Heeded::Seed],
         }
     }
 }
@@ -89,12 +106,19 @@ impl Margin {
 The certificate bounds the mean training loss over all steps. It holds, and exceeds ln 2, the loss of no training at all, on any
 network that fits a machine: the theorem's width is met by none.")]
 pub(crate) struct Train {
-    /// The dimension d of the points
-    #[arg(long, value_name = "D", default_value_t = 6)]
-    xor: usize,
     /// The hidden layers L
     #[arg(long, value_name = "L", default_value_t = 1)]
     depth: usize,
+    #[command(flatten)]
+    setting: Setting,
+}
+
+/// What is trained, but for the depth.
+#[derive(Args)]
+struct Setting {
+    /// The dimension d of the points
+    #[arg(long, value_name = "D", default_value_t = 6)]
+    xor: usize,
     /// The width m, even: the symmetric start has two equal halves
     #[arg(long, value_name = "M", default_value_t = 128)]
     width: usize,
@@ -109,18 +133,23 @@ pub(crate) struct Train {
     steps: u64,
 }
 
-impl Train {
-    fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
-        let experiment = TrainExperiment {
+impl Setting {
+    fn experiment(self, depth: usize, common: &Common) -> TrainExperiment {
+        TrainExperiment {
             dimension: self.xor,
             width: self.width,
-            depth: self.depth,
+            depth,
             points: self.points,
             rate: self.eta,
             steps: self.steps,
             seed: common.seed.unwrap_or(0),
-        };
-        let found = experiment.run()?;
+        }
+    }
+}
+
+impl Train {
+    fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
+        let found = super::keeping_record(common, "relu", self.setting.experiment(self.depth, common).run())?;
         let holds = if found.kept.holds { "holds after every step" } else { "was broken" };
         let vacuous = if found.vacuous { "; vacuous: no training has ln 2 = 0.693" } else { "" };
         let text = format!(
@@ -129,6 +158,53 @@ impl Train {
             significant(found.certificate, 4),
             significant(found.measured_risk, 4),
             significant(found.margin, 6),
+        );
+        console.result(&found, &text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The same at several depths: how margin and certificate grow
+#[derive(Args)]
+#[command(after_help = "Example:
+  thalweg dynamics relu growth --depths 1,2,3,4 --points 16
+
+The theorem's orders in the depth come without constants: no measured exponent refutes them. These are what a network of this size does.")]
+pub(crate) struct Growth {
+    /// The hidden layers
+    #[arg(long, value_name = "L1,L2,..", value_delimiter = ',', default_values_t = [1, 2, 3])]
+    depths: Vec<usize>,
+    #[command(flatten)]
+    setting: Setting,
+}
+
+impl Growth {
+    fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
+        let found = self.setting.experiment(1, common).over_depths(&self.depths)?;
+        let number = |title: &str| Column::number(title, NumberFormat::Significant(4));
+        let mut table = Table::new([
+            Column::number("depth", NumberFormat::Count),
+            number("margin, all points, infinite width"),
+            number("margin"),
+            number("certificate"),
+            number("measured"),
+            number("test error"),
+        ]);
+        for row in &found.rows {
+            let TrainReport { margin, certificate, measured_risk, test_error, .. } = row.report;
+            let depth = row.depth as f64;
+            table
+                .row([depth, row.infinite_margin, margin, certificate, measured_risk, test_error].map(Cell::from))
+                .map_err(|error| Error::piece("making a table", error))?;
+        }
+        let fit = |what: &str, exponent: Option<f64>| {
+            exponent.map_or_else(String::new, |exponent| format!("\n{what} ~ depth^{}", significant(exponent, 3)))
+        };
+        let text = format!(
+            "{}{}{}",
+            table.to_text(),
+            fit("certificate", found.certificate_exponent),
+            fit("margin of infinite width", found.margin_exponent)
         );
         console.result(&found, &text)?;
         Ok(ExitCode::SUCCESS)

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use thalweg::compose::{Command, Job, NetworkChoice, PLAIN, PictureSize, Split, TrainingConfig, VoteConfig};
+use thalweg::compose::{Command, Job, NetworkChoice, PLAIN, PictureSize, ProbeConfig, Split, TrainingConfig, VoteConfig};
 use thalweg::descent::{Result, Schedule};
 use thalweg::vote::{Protocol, Tie};
 
 use super::agreed::{protocols, ties};
 use crate::cli::console::Console;
+use crate::cli::probe::ProbeArgs;
 use crate::cli::schedule::schedule;
 use crate::cli::{Common, private};
 
@@ -19,6 +20,7 @@ use crate::cli::{Common, private};
   thalweg vote train --mode beaver --group 3 --rounds 400 --seed 2
   thalweg vote train --split by-class --tie coin
   thalweg vote train --data fashion-mnist --widths 128 --rounds 1000
+  thalweg vote train --probe spectra,subspaces       watch the weights, which everybody sees
 
 In each round every user takes the signs of its batch's gradient, all vote over the protocol's real messages, and the parameters move by
 the rate along the result. All users are in this process. An interrupted run goes on with `thalweg runs resume`, to the same bits.")]
@@ -62,6 +64,8 @@ pub(crate) struct Train {
     /// The vote on a tie among groups
     #[arg(long, value_name = "TIE", default_value = "zero", value_parser = ties())]
     tie_outer: Tie,
+    #[command(flatten)]
+    probes: ProbeArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -110,6 +114,7 @@ impl Train {
             tie: self.tie,
             tie_outer: self.tie_outer,
         });
+        config.probe = self.probes.apply(ProbeConfig::default());
         config.machine.threads = common.threads.map_or(config.machine.threads, Into::into);
         config
     }

@@ -34,6 +34,21 @@ impl FromStr for Axis {
 }
 
 impl Axis {
+    /// The value at a place from 0, between places by equal factors where both neighbours are above 0 and finite, by equal shares of the
+    /// inverse towards infinity, and by equal steps elsewhere; the last value beyond.
+    pub fn at(&self, place: f64) -> f64 {
+        let last = self.values.len().saturating_sub(1);
+        let before = (place.max(0.0) as usize).min(last);
+        let (share, low, high) = (place - before as f64, self.values[before], self.values[(before + 1).min(last)]);
+        match () {
+            () if share <= 0.0 || before == last => low,
+            () if low > 0.0 && high == f64::INFINITY => low / (1.0 - share),
+            () if high > 0.0 && low == f64::INFINITY => high / share,
+            () if low > 0.0 && high > 0.0 => low * (high / low).powf(share),
+            () => low + (high - low) * share,
+        }
+    }
+
     /// The values as words.
     pub fn ticks(&self) -> Vec<String> {
         self.values.iter().map(|value| label(*value)).collect()
@@ -104,6 +119,16 @@ mod tests {
             [("snr", "no ="), ("snr=", "no number"), ("snr=1,x", "no number"), ("snr=1,1", "twice"), ("a=NaN", "NaN")]
         {
             assert!(wrong.parse::<Axis>().unwrap_err().to_string().contains(part), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn values_lie_between_places() {
+        let axis: Axis = "a=1,4,inf,8,-2".parse().unwrap();
+        for (place, value) in
+            [(-1.0, 1.0), (0.0, 1.0), (0.5, 2.0), (1.5, 8.0), (2.0, f64::INFINITY), (2.5, 16.0), (3.5, 3.0), (9.0, -2.0)]
+        {
+            assert_eq!(axis.at(place), value, "{place}");
         }
     }
 

@@ -1,17 +1,17 @@
 //! The cells of a sweep in their folder.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use thalweg_descent::store::write_atomically;
 use thalweg_descent::{Error, Result};
 use thalweg_dynamics::features::Mean;
 
 use super::grid::{Cell, Grid, label};
 use super::lab::{Lab, Parameters};
+use crate::compose::cell_folder::{CellFolder, Worked, in_parallel};
 use crate::study::Shard;
 
 /// A lab over a grid, in a folder.
@@ -20,7 +20,7 @@ pub struct Sweep {
     lab: Lab,
     fixed: Parameters,
     grid: Grid,
-    folder: PathBuf,
+    folder: CellFolder,
 }
 
 /// Which cells one call works on.
@@ -32,15 +32,6 @@ pub struct Part {
     pub at_most: usize,
     /// Those that failed before, too.
     pub retry_failed: bool,
-}
-
-/// How far a call came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Worked {
-    /// It did all of its part.
-    Done,
-    /// It was asked to stop.
-    Stopped,
 }
 
 /// What a cell came to.
@@ -107,13 +98,12 @@ impl Sweep {
         if grid.seeds > 1 && !lab.draws() {
             return Err(Error::input(format!("--seeds is {}, but the lab {lab} draws nothing: it must be 1", grid.seeds)));
         }
-        let sweep = Self { lab, fixed, grid, folder: folder.to_owned() };
-        for place in 0..sweep.grid.x.values.len() * sweep.grid.y.values.len() {
-            let (row, column) = (place / sweep.grid.x.values.len(), place % sweep.grid.x.values.len());
-            lab.check(&sweep.parameters(Cell { column, row, seed: 0 }))?;
+        let (columns, rows) = (grid.x.values.len(), grid.y.values.len());
+        for place in 0..columns * rows {
+            lab.check(&parameters(&fixed, &grid, Cell { column: place % columns, row: place / columns, seed: 0 }))?;
         }
-        sweep.claim_folder()?;
-        Ok(sweep)
+        let folder = CellFolder::claim(folder, "phase.json", &text(lab, &fixed, &grid))?;
+        Ok(Self { lab, fixed, grid, folder })
     }
 
     /// The lab.
@@ -133,67 +123,19 @@ impl Sweep {
 
     /// The folder.
     pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// What the folder's `phase.json` holds: another sweep has another text.
-    fn text(&self) -> String {
-        let axis = |axis: &super::grid::Axis| json!({ "name": axis.name, "values": axis.ticks() });
-        let fixed: BTreeMap<&String, String> = self.fixed.iter().map(|(name, value)| (name, label(*value))).collect();
-        let sweep = json!({
-            "format": 1, "lab": self.lab.as_str(), "set": fixed, "x": axis(&self.grid.x), "y": axis(&self.grid.y), "seeds": self.grid.seeds,
-        });
-        format!("{sweep:#}\n")
-    }
-
-    fn claim_folder(&self) -> Result<()> {
-        let (path, text) = (self.folder.join("phase.json"), self.text());
-        let cells = self.folder.join("cells");
-        let unusable =
-            |error: std::io::Error| Error::input(format!("{}: {error}; give a folder to write to", self.folder.display()));
-        match std::fs::read_to_string(&path) {
-            Ok(found) if found == text => std::fs::create_dir_all(&cells).map_err(unusable),
-            Ok(_) => Err(Error::input(format!(
-                "{} holds another sweep (see phase.json there); the same call goes on with it, this one needs another --out",
-                self.folder.display()
-            ))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(&cells).map_err(unusable)?;
-                let written = write_atomically(&path, text.as_bytes());
-                // Another shard may have written the same at the same time.
-                if written.is_err() && std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
-                    return Ok(());
-                }
-                Ok(written?)
-            }
-            Err(error) => Err(unusable(error)),
-        }
-    }
-
-    fn parameters(&self, cell: Cell) -> Parameters {
-        let mut parameters = self.fixed.clone();
-        parameters.insert(self.grid.x.name.clone(), self.grid.x.values[cell.column]);
-        parameters.insert(self.grid.y.name.clone(), self.grid.y.values[cell.row]);
-        parameters
-    }
-
-    fn path(&self, cell: Cell) -> PathBuf {
-        self.folder.join("cells").join(format!("x{}-y{}-seed{}.json", cell.column, cell.row, cell.seed))
+        self.folder.path()
     }
 
     fn read(&self, cell: Cell) -> Result<Option<Ending>> {
-        let path = self.path(cell);
-        let wrong = |reason: String| Error::input(format!("{}: {reason}; delete it, and it is computed again", path.display()));
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(wrong(error.to_string())),
-        };
-        let file: CellFile = serde_json::from_slice(&bytes).map_err(|error| wrong(format!("it is no cell: {error}")))?;
-        if file.cell != cell {
-            return Err(wrong("it is another cell".to_owned()));
+        let name = name(cell);
+        let file: Option<CellFile> = self.folder.read(&name)?;
+        match file {
+            Some(file) if file.cell != cell => Err(Error::input(format!(
+                "{}: it is another cell; delete it, and it is computed again",
+                self.folder.cell_path(&name).display()
+            ))),
+            file => Ok(file.map(|file| file.ending)),
         }
-        Ok(Some(file.ending))
     }
 
     /// Computes the cells of a part that have no file yet, on all threads. `stop` is heeded between cells; `progress` hears how many of
@@ -202,7 +144,6 @@ impl Sweep {
     /// # Errors
     /// When a file cannot be read or written. A cell that fails is a result, kept with its reason.
     pub fn work(&self, part: Part, stop: &AtomicBool, progress: &(impl Fn(usize, usize) + Sync)) -> Result<Worked> {
-        use rayon::prelude::*;
         let mut left = Vec::new();
         for (_, cell) in self.grid.cells().enumerate().filter(|(place, _)| part.shard.has(*place)) {
             let needed = match self.read(cell)? {
@@ -213,29 +154,18 @@ impl Sweep {
                 left.push(cell);
             }
         }
-        let done = AtomicUsize::new(0);
-        progress(0, left.len());
-        left.par_iter().try_for_each(|cell| {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            self.compute(*cell)?;
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1, left.len());
-            Ok::<(), Error>(())
-        })?;
-        Ok(if done.into_inner() == left.len() { Worked::Done } else { Worked::Stopped })
+        in_parallel(&left, stop, progress, |cell| self.compute(*cell))
     }
 
     fn compute(&self, cell: Cell) -> Result<()> {
-        let ending = match self.lab.run(&self.parameters(cell), cell.seed) {
+        let ending = match self.lab.run(&parameters(&self.fixed, &self.grid, cell), cell.seed) {
             Ok(values) => match values.iter().find(|(_, value)| !value.is_finite()) {
                 Some((name, value)) => Ending::Failed(format!("{name} is {value}")),
                 None => Ending::Values(values),
             },
             Err(error) => Ending::Failed(error.to_string()),
         };
-        let text = serde_json::to_string(&CellFile { cell, ending }).map_err(|error| Error::piece("writing a cell", error))?;
-        Ok(write_atomically(&self.path(cell), text.as_bytes())?)
+        self.folder.write(&name(cell), &CellFile { cell, ending })
     }
 
     /// All that the folder's cells say.
@@ -255,6 +185,27 @@ impl Sweep {
         let places = endings.iter().enumerate().map(place).collect();
         Ok(Found { places, finished, cells: columns * rows * self.grid.seeds as usize })
     }
+}
+
+/// What the folder's `phase.json` holds: another sweep has another text.
+fn text(lab: Lab, fixed: &Parameters, grid: &Grid) -> String {
+    let axis = |axis: &super::grid::Axis| json!({ "name": axis.name, "values": axis.ticks() });
+    let fixed: BTreeMap<&String, String> = fixed.iter().map(|(name, value)| (name, label(*value))).collect();
+    let sweep = json!({
+        "format": 1, "lab": lab.as_str(), "set": fixed, "x": axis(&grid.x), "y": axis(&grid.y), "seeds": grid.seeds,
+    });
+    format!("{sweep:#}\n")
+}
+
+fn parameters(fixed: &Parameters, grid: &Grid, cell: Cell) -> Parameters {
+    let mut parameters = fixed.clone();
+    parameters.insert(grid.x.name.clone(), grid.x.values[cell.column]);
+    parameters.insert(grid.y.name.clone(), grid.y.values[cell.row]);
+    parameters
+}
+
+fn name(cell: Cell) -> String {
+    format!("x{}-y{}-seed{}", cell.column, cell.row, cell.seed)
 }
 
 fn place(x: f64, y: f64, endings: &[Ending]) -> Place {
@@ -292,6 +243,8 @@ pub fn crossing(series: &[(f64, Option<f64>)], level: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn sweep(folder: &Path) -> Sweep {
@@ -353,7 +306,7 @@ mod tests {
         let grid = Grid { seeds: 4, ..first.grid().clone() };
         let other = Sweep::open(Lab::Features, first.fixed().clone(), grid, folder.path()).unwrap_err();
         assert!(other.is_input() && other.to_string().contains("another sweep"), "{other}");
-        std::fs::write(first.path(Cell { column: 1, row: 0, seed: 2 }), "{\"cell\"").unwrap();
+        std::fs::write(first.folder.cell_path(&name(Cell { column: 1, row: 0, seed: 2 })), "{\"cell\"").unwrap();
         let broken = first.found().unwrap_err();
         assert!(broken.is_input() && broken.to_string().contains("x1-y0-seed2.json"), "{broken}");
         let icl = Grid::new("context=8,32".parse().unwrap(), "condition=2".parse().unwrap(), 2).unwrap();

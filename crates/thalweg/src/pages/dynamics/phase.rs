@@ -22,7 +22,7 @@ pub fn write_phase_page(sweep: &Sweep, found: &Found, required: &[(f64, Option<f
         if grid.seeds == 1 { "seed" } else { "seeds" }
     ));
     if found.finished < found.cells {
-        page = page.banner(format!("{} of {} cells are computed; the rest is blank.", found.finished, found.cells));
+        page = page.banner(format!("{} of {} cells are computed; the rest is marked …", found.finished, found.cells));
     }
     let mut maps = Section::new("What is found where");
     for (measure, words) in sweep.lab().measures() {
@@ -49,13 +49,14 @@ fn map(sweep: &Sweep, found: &Found, measure: &str) -> HeatMap {
     }
     for (at, place) in found.places.iter().enumerate() {
         let tile = match place.values.get(measure) {
+            Some(mean) if place.measured + place.failed < sweep.grid().seeds => Tile::Partial(mean.mean),
             Some(mean) => Tile::Value(mean.mean),
             None if place.failed > 0 => Tile::Failed,
             None => Tile::Missing,
         };
         map = map.tile(at % x.values.len(), at / x.values.len(), tile);
     }
-    map
+    sweep.theory().into_iter().fold(map, |map, line| map.curve(line.says, line.places))
 }
 
 fn thresholds(sweep: &Sweep, required: &[(f64, Option<f64>)]) -> Result<Section> {
