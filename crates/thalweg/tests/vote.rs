@@ -128,6 +128,35 @@ fn every_mode_and_option_gives_the_plain_vote() {
 }
 
 #[test]
+fn the_plain_mode_is_the_same_vote_without_secrecy() {
+    let names = |report: &Value| report["ledger"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let secure = json("simulate --users 12 --dim 800 --mode lean --group 3 --tie coin --rounds 2");
+    let plain = json("simulate --users 12 --dim 800 --mode plain --group 3 --tie coin --rounds 2");
+    assert_eq!(names(&secure), names(&plain));
+    assert!(plain["matches_plain"] == true && plain["leak_bits"] == 1.0, "{plain}");
+    // A bit for each sign, in two rounds of one message each.
+    assert_eq!([&plain["ledger"]["open_up"], &plain["ledger"]["wire_up"]], [200, 296]);
+    let output = run(Path::new("."), "vote simulate --users 3 --dim 5 --mode plain");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no secrecy") && said.contains("leakage: everything"), "{said}");
+    assert!(json("simulate --users 6 --dim 30 --mode plain --group 3 --outer mean --domain ternary")["matches_plain"] == true);
+    refused("simulate --mode plain --drop 3@1", &["--mode plain", "--drop"]);
+    refused("simulate --mode plain --frames x", &["--mode plain", "--frames"]);
+    refused("keys --mode plain --users 3 --dim 4 --out k", &["plain", "no keys"]);
+}
+
+#[test]
+fn groups_are_drawn_anew_when_that_was_agreed() {
+    for regroup in ["every", "fixed", "2"] {
+        let report = json(&format!("simulate --users 9 --dim 40 --mode lean --group 3 --rounds 5 --regroup {regroup}"));
+        assert!(report["matches_plain"] == true && report["results"] == 5 && report["regroup"] == regroup, "{report}");
+    }
+    refused("simulate --group 3 --regroup 0", &["--regroup", "every, fixed"]);
+    refused("simulate --regroup fixed", &["--regroup fixed", "--group"]);
+    refused("train --regroup 3", &["vote.regroup", "vote.group"]);
+}
+
+#[test]
 fn losses_end_as_their_policy_says() {
     let report = json("simulate --users 9 --dim 20 --mode survivors --drop 3@0");
     assert_eq!(report["survivors"].as_array().unwrap().len(), 8);
@@ -242,8 +271,14 @@ fn users_train_a_network_by_votes_and_it_learns() {
         let report = train(&format!("--rounds 20 {options}"));
         assert!(report["matches_plain"] == true && report["steps"] == 20, "{options}: {report}");
     }
+    // A plain run has the same users, batches, groups and coins, so a vote that differed anywhere would part the two losses.
+    let options = "--rounds 25 --group 4 --tie coin --regroup 7 --flippers 2";
+    let [secure, plain] = ["lean", "plain"].map(|mode| train(&format!("{options} --mode {mode}")));
+    assert!(secure["test_loss"] == plain["test_loss"] && plain["matches_plain"] == true, "{secure} {plain}");
+    let honest = train("--rounds 25 --group 4 --tie coin --regroup 7 --mode plain");
+    assert_ne!(honest["test_loss"], plain["test_loss"]);
     let text = String::from_utf8(run(folder.path(), "runs list").stdout).unwrap();
-    assert!(text.contains("vote oneround") && text.contains("vote sealed"), "{text}");
+    assert!(text.contains("vote plain") && text.contains("vote oneround") && text.contains("vote sealed"), "{text}");
     let page = std::fs::read_to_string(folder.path().join("runs/vote-1/report.html")).unwrap();
     assert!(page.contains("Ties in the vote"));
 }
@@ -327,6 +362,7 @@ fn bad_input_is_refused_with_what_would_be_right() {
     refused("inspect no-such-file", &["no-such-file"]);
     refused("train --users 1", &["1", "at least 2"]);
     refused("train --users 300 --group 3", &["vote.users = 300"]);
+    refused("train --flippers 25", &["vote.flippers = 25", "24"]);
     refused("train --rounds 0", &["vote.rounds"]);
     refused("train --batch 0", &["training.batch"]);
     refused("train --batch 1000", &["training.batch = 1000", "a user holds"]);

@@ -75,6 +75,7 @@ impl Aggregator {
     /// [`Error::Value`](crate::Error::Value) if the settings do not fit the roster.
     pub fn new(config: AggregatorConfig) -> Result<Self> {
         config.settings.check(config.roster.len())?;
+        config.beacon.check(&config.settings)?;
         let scene = Scene::new(config.session, &config.settings, Party::Aggregator);
         Ok(Self {
             config,

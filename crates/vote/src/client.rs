@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::grouping::{Beacon, Regroup};
 use crate::ledger::Outbox;
 use crate::machine::{Action, Event, Machine, Reason, StateName, TimerId, UseMark};
 use crate::prg::{Context, Purpose, Seed, SessionId, StreamKey};
@@ -36,6 +37,20 @@ pub enum BeaconRule {
     CommitReveal,
     /// The plan names it. For simulations, where it comes from the run's seed.
     Given,
+}
+
+impl BeaconRule {
+    /// Checks that a session can find its beacons so.
+    ///
+    /// # Errors
+    /// [`Error::Unsuitable`] for groups that are kept over rounds whose users make a new beacon each time.
+    pub(crate) fn check(self, settings: &Settings) -> Result<()> {
+        if self == Self::CommitReveal && settings.regroup != Regroup::Every && settings.group_size > 0 {
+            let reason = "the users make a new beacon in every round, who may be others each time; regroup every round";
+            return Err(Error::unsuitable(format!("regroup {}", settings.regroup), reason));
+        }
+        Ok(())
+    }
 }
 
 /// What a client is started with.
@@ -88,6 +103,8 @@ pub struct Client {
     scene: Scene,
     outbox: Outbox,
     last_used: Option<UseMark>,
+    /// The last draw of groups that was accepted: its round, and the beacon that drew them.
+    drawn: Option<(u32, Beacon)>,
     state: State,
     timer: TimerId,
     farewell: Option<Action>,
@@ -100,6 +117,7 @@ impl Client {
     /// [`Error::Value`] if the settings do not fit the roster, or the user is not in it.
     pub fn new(config: ClientConfig) -> Result<Self> {
         config.settings.check(config.roster.len())?;
+        config.beacon.check(&config.settings)?;
         if config.roster.key(config.user) != Some(&config.identity.public_key()) {
             return Err(Error::value("the user", config.user, "an index of the roster, with the user's own key there"));
         }
@@ -111,6 +129,7 @@ impl Client {
             scene,
             outbox: Outbox::default(),
             last_used,
+            drawn: None,
             state: State::Idle,
             timer: TimerId(0),
             farewell: None,

@@ -91,7 +91,7 @@ impl Dealer {
 
     fn take_plan(&mut self, frame: &Frame<'_>, bytes: &[u8]) -> Result<Vec<Action>, Fault> {
         let settings = &self.config.settings;
-        let plan = RoundPlan::read(frame, settings.group_size)?;
+        let plan = RoundPlan::read(frame, settings.unsent())?;
         if plan.settings != *settings {
             return Err(Fault::PlanDiffers("settings"));
         }

@@ -9,7 +9,7 @@ use crate::machine::{Action, Event, Machine, StateName};
 use crate::settings::{Outer, Settings, Switch};
 use crate::simulate::{SentFrame, Simulation, SimulationConfig};
 use crate::wire::{
-    Abort, ConfirmAll, Fault, Frame, FrameKind, Hello, HelloList, Party, RoundPlan, SurvivorSet, VoteCode, read_mean,
+    Abort, ConfirmAll, Fault, Frame, FrameKind, Hello, HelloList, Party, RoundPlan, SurvivorSet, Unsent, VoteCode, read_mean,
     split_flags, write_mean,
 };
 use crate::{Encoding, Field};
@@ -50,7 +50,7 @@ pub fn payload(bytes: &[u8]) -> Outcome {
     match frame.header.kind {
         FrameKind::Hello => Hello::read(&frame)?.write(frame.header.sender.code(), &mut written),
         FrameKind::HelloAll => HelloList::read(&frame)?.write(&mut written),
-        FrameKind::RoundPlan => RoundPlan::read(&frame, 3)?.write(&mut written),
+        FrameKind::RoundPlan => RoundPlan::read(&frame, Unsent { group_size: 3, ..Unsent::default() })?.write(&mut written),
         FrameKind::ConfirmAll => ConfirmAll::read(&frame)?.write(&mut written),
         FrameKind::Abort => Abort::read(&frame)?.write(&mut written),
         FrameKind::Survivors => SurvivorSet::read(&frame)?.write(&mut written),

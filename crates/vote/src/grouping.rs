@@ -3,6 +3,10 @@
 //! The draw stops an aggregator from setting its accomplices beside a victim. It does not stop the leak of visible group votes: with
 //! signs that change slowly, each new grouping is a new equation about them.
 
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 use serde::{Deserialize, Serialize};
@@ -49,6 +53,68 @@ impl PublicStream {
                 return word % bound;
             }
         }
+    }
+}
+
+/// How often groups are drawn anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Regroup {
+    /// In every round.
+    #[default]
+    Every,
+    /// Once in a session.
+    Fixed,
+    /// Once in so many rounds.
+    After(NonZeroU32),
+}
+
+impl Regroup {
+    /// The round whose draw holds in `round`.
+    pub const fn drawn_in(self, round: u32) -> u32 {
+        match self {
+            Self::Every => round,
+            Self::Fixed => 0,
+            Self::After(rounds) => round - round % rounds.get(),
+        }
+    }
+}
+
+impl fmt::Display for Regroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every => f.write_str("every"),
+            Self::Fixed => f.write_str("fixed"),
+            Self::After(rounds) => rounds.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Regroup {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "every" => Ok(Self::Every),
+            "fixed" => Ok(Self::Fixed),
+            _ => text.parse().map(Self::After).map_err(|_| {
+                Error::value("regroup", text, "every, fixed, or after how many rounds groups are drawn anew, at least 1")
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for Regroup {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Regroup> for String {
+    fn from(regroup: Regroup) -> Self {
+        regroup.to_string()
     }
 }
 
@@ -115,6 +181,18 @@ mod tests {
             .filter(|&round| draw(&beacon, session, round, 9, 3).unwrap().iter().any(|group| group.starts_with(&[0, 1])))
             .count();
         assert!((met as f64 - 1_000.0).abs() < 123.0, "{met}");
+    }
+
+    #[test]
+    fn a_draw_holds_as_long_as_was_agreed() {
+        let drawn = |regroup: &str| [0, 1, 2, 3, 5, 6, u32::MAX].map(|round| regroup.parse::<Regroup>().unwrap().drawn_in(round));
+        assert_eq!(drawn("every"), [0, 1, 2, 3, 5, 6, u32::MAX]);
+        assert_eq!(drawn("fixed"), [0; 7]);
+        assert_eq!(drawn("3"), [0, 0, 0, 3, 3, 6, u32::MAX]);
+        assert_eq!(drawn("1"), drawn("every"));
+        for wrong in ["0", "-1", "often", "", "4294967296"] {
+            assert!(wrong.parse::<Regroup>().unwrap_err().to_string().contains("every, fixed"), "{wrong}");
+        }
     }
 
     #[test]

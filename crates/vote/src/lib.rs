@@ -15,7 +15,7 @@
 //! | what is agreed, and who sends what when? | [`settings`]; [`client`], [`aggregator`], [`dealer`] as [`machine`]s; [`wire`] |
 //! | how many bytes, and against what? | [`ledger`], [`costs`], [`mod@plan`] |
 //! | what does a vote say about one user, and a vote of votes about the vote? | [`leakage`], [`agreement`] |
-//! | all of it in one process? | [`simulate`] |
+//! | all of it in one process, or without secrecy? | [`simulate`], by [`mode`] |
 //! | between processes, over TLS? | `net`, with the feature of that name |
 //! | does it agree with an independent program? | [`vectors`] |
 
@@ -39,6 +39,7 @@ pub mod leakage;
 pub mod ledger;
 pub mod mac;
 pub mod machine;
+pub mod mode;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod packing;
@@ -65,6 +66,8 @@ pub use dealer::{Dealer, DealerConfig};
 pub use domain::Domain;
 pub use error::{Error, Result};
 pub use field::Field;
+pub use grouping::Regroup;
+pub use mode::Mode;
 pub use packing::Encoding;
 pub use polynomial::{Degree, Majority, Polynomial, PolynomialSummary};
 pub use protocol::Protocol;

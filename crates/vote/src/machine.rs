@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Outer;
+use crate::plain::TwoLevel;
 use crate::wire::{Fault, Party};
 
 /// A machine that takes events and gives actions.
@@ -98,6 +100,17 @@ pub enum Tally {
 }
 
 impl Tally {
+    /// The result of groups' votes.
+    pub fn of_groups(votes: TwoLevel, outer: Outer) -> Self {
+        match outer {
+            Outer::Vote => Self::Vote(votes.vote),
+            Outer::Mean => {
+                let sum = |c: usize| votes.groups.iter().map(|votes| votes[c]).sum();
+                Self::Mean { sums: (0..votes.vote.len()).map(sum).collect(), groups: votes.groups.len() as u16 }
+            }
+        }
+    }
+
     /// The vote; of a mean its sign.
     pub fn votes(&self) -> Vec<i8> {
         match self {

@@ -5,10 +5,11 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::circuit::OuterVote;
+use crate::grouping::Regroup;
 use crate::mac::MacField;
 use crate::plain::Ties;
 use crate::prg::{CHUNK, Suite};
-use crate::wire::LARGEST_FRAME;
+use crate::wire::{LARGEST_FRAME, Unsent};
 use crate::{Circuit, Degree, Domain, Encoding, Error, Majority, Protocol, Result, ScheduleKind, ZeroSharing, grouping};
 
 /// What becomes of the groups' votes.
@@ -66,6 +67,9 @@ pub struct Settings {
     pub protocol: Protocol,
     /// The members of a group, about; 0 for one group of all.
     pub group_size: u16,
+    /// How often groups are drawn anew.
+    #[serde(default)]
+    pub regroup: Regroup,
     /// The tie policies.
     pub ties: Ties,
     /// What a user may vote.
@@ -94,6 +98,7 @@ impl Settings {
         Self {
             protocol: Protocol::OneRound,
             group_size: 0,
+            regroup: Regroup::Every,
             ties: Ties::default(),
             domain: Domain::Binary,
             outer: Outer::Vote,
@@ -119,6 +124,11 @@ impl Settings {
             0 => vec![users],
             size => grouping::sizes(users, size.into()).unwrap_or_default(),
         }
+    }
+
+    /// What is agreed and not on the wire.
+    pub const fn unsent(&self) -> Unsent {
+        Unsent { group_size: self.group_size, regroup: self.regroup }
     }
 
     /// Checks that `users` users can vote with these settings.
@@ -275,11 +285,16 @@ impl Settings {
         }
     }
 
+    /// What a person should be told about ties.
+    pub(crate) fn tie_warnings(&self) -> impl Iterator<Item = String> {
+        let ties = [("ties within groups", self.ties.inner), ("ties among groups", self.ties.outer)];
+        ties.into_iter().filter_map(|(place, tie)| tie.warning().map(|words| format!("{place}: {words}")))
+    }
+
     /// What a person should be told before a session with these settings.
     pub fn warnings(&self, users: usize) -> Vec<String> {
         let mut warnings = vec![format!("{}: {}", self.protocol, self.protocol.caution())];
-        let ties = [("ties within groups", self.ties.inner), ("ties among groups", self.ties.outer)];
-        warnings.extend(ties.iter().filter_map(|(where_, tie)| tie.warning().map(|words| format!("{where_}: {words}"))));
+        warnings.extend(self.tie_warnings());
         let groups = self.group_sizes(users).len();
         if groups > 1 && self.protocol != Protocol::Sealed {
             warnings.push(format!(

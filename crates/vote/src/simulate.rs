@@ -5,6 +5,8 @@
 
 mod faults;
 mod network;
+mod plain_vote;
+mod randomness;
 
 use std::time::Duration;
 
@@ -14,16 +16,17 @@ use crate::grouping::{self, Beacon};
 use crate::ledger::{Ledger, UserLedger};
 use crate::machine::{Action, Event, FrameBytes, GroupStatus, Machine, Outcome, Reason, StateName, Tally};
 use crate::plain;
-use crate::prg::{Context, Purpose, Seed, SessionId};
+use crate::prg::Seed;
 use crate::roster::{Identity, Roster};
 use crate::wire::{Fault, Party};
 use crate::{
-    Aggregator, AggregatorConfig, BeaconRule, Client, ClientConfig, Dealer, DealerConfig, Outer, Protocol, Result, Settings,
-    Switch,
+    Aggregator, AggregatorConfig, BeaconRule, Client, ClientConfig, Dealer, DealerConfig, Protocol, Result, Settings, Switch,
 };
 
 pub use faults::{Faults, Loss, Mishap};
 use network::{Delivery, Network};
+pub use plain_vote::{PlainRound, PlainVote};
+use randomness::{PublicRandomness, Seeds};
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -140,8 +143,7 @@ impl Node {
 /// ```
 pub struct Simulation {
     config: SimulationConfig,
-    session: SessionId,
-    beacon_seed: Seed,
+    public: PublicRandomness,
     /// The users, then the aggregator, then the dealer.
     nodes: Vec<Node>,
     round: u32,
@@ -156,7 +158,8 @@ impl Simulation {
     pub fn new(config: SimulationConfig) -> Result<Self> {
         config.settings.check(config.users)?;
         let source = Seeds::new(config.insecure_seed)?;
-        let session = SessionId(source.bytes(0)?);
+        let public = source.public(config.settings.regroup)?;
+        let session = public.session;
         let count = config.users as u16;
         let identity = |number: u32| Ok(Identity::from_bytes(&source.bytes(number)?));
         let identities: Vec<Identity> = (0..=u32::from(count)).map(|user| identity(1_000 + user)).collect::<Result<_>>()?;
@@ -203,8 +206,7 @@ impl Simulation {
         })?;
         let grants = dealer.grants();
         nodes.push(Node::Dealer(Box::new(dealer)));
-        let beacon_seed = Seed::from_bytes(source.bytes(2)?);
-        let mut simulation = Self { config, session, beacon_seed, nodes, round: 0 };
+        let mut simulation = Self { config, public, nodes, round: 0 };
         let mut network = Network::new(Faults::none());
         network.do_all(Party::Dealer, grants, LATENCY);
         simulation.run(&mut network);
@@ -282,29 +284,22 @@ impl Simulation {
     /// [`Error::Value`](crate::Error::Value) if the votes do not fit.
     pub fn expected(&self, votes: &[Vec<i8>], outcome: &Outcome, beacon: &Beacon) -> Result<Tally> {
         let settings = &self.config.settings;
-        let coins = beacon.coins(self.session, outcome.round, settings.coordinates as usize);
+        let coins = beacon.coins(self.public.session, outcome.round, settings.coordinates as usize);
         let sizes = settings.group_sizes(self.config.users);
         if sizes.len() == 1 {
             let counted = outcome.survivors.iter().map(|&user| votes[usize::from(user)].as_slice());
             return Ok(Tally::Vote(plain::flat(counted, settings.ties.inner, &coins)?));
         }
-        let groups = grouping::draw(beacon, self.session, outcome.round, self.config.users, sizes.len())?;
+        let drawn_in = settings.regroup.drawn_in(outcome.round);
+        let groups = grouping::draw(beacon, self.public.session, drawn_in, self.config.users, sizes.len())?;
         let is_alive = |at: &usize| settings.protocol == Protocol::Sealed || outcome.groups[*at] == GroupStatus::Decided;
         let alive: Vec<Vec<u16>> = (0..groups.len()).filter(is_alive).map(|at| groups[at].clone()).collect();
-        let two_level = plain::two_level(votes, &alive, settings.ties, &coins)?;
-        Ok(match settings.outer {
-            Outer::Vote => Tally::Vote(two_level.vote),
-            Outer::Mean => {
-                let sum = |c: usize| two_level.groups.iter().map(|votes| votes[c]).sum();
-                Tally::Mean { sums: (0..two_level.vote.len()).map(sum).collect(), groups: alive.len() as u16 }
-            }
-        })
+        Ok(Tally::of_groups(plain::two_level(votes, &alive, settings.ties, &coins)?, settings.outer))
     }
 
-    /// The beacon of a round, under [`BeaconRule::Given`].
+    /// The beacon of a round, under [`BeaconRule::Given`]: that of the round that drew the groups.
     pub fn given_beacon(&self, round: u32) -> Beacon {
-        let context = Context { round, attempt: 0, group: 0, user: 0 };
-        Beacon(*self.beacon_seed.derive(self.session, Purpose::Own, context).nonce(0))
+        self.public.beacon(round)
     }
 
     /// The machines of a user, of the aggregator and of the dealer.
@@ -384,32 +379,4 @@ impl Simulation {
 
 fn is_settled(state: StateName) -> bool {
     matches!(state, StateName::Idle | StateName::Done | StateName::Aborted | StateName::Provisioned)
-}
-
-/// Seeds for all parties: from the operating system, or repeatable ones.
-struct Seeds(Option<Seed>);
-
-impl Seeds {
-    fn new(insecure: Option<u64>) -> Result<Self> {
-        let seed = insecure.map(|number| {
-            let mut bytes = [0; 32];
-            bytes[..8].copy_from_slice(&number.to_le_bytes());
-            bytes[8..16].copy_from_slice(b"insecure");
-            Seed::from_bytes(bytes)
-        });
-        Ok(Self(seed))
-    }
-
-    fn bytes<const N: usize>(&self, number: u32) -> Result<[u8; N]> {
-        let seed = match &self.0 {
-            None => Seed::generate()?,
-            Some(seed) => {
-                let context = Context { round: number, attempt: 0, group: 0, user: 0 };
-                Seed::from_bytes(*seed.derive(SessionId([0; 16]), Purpose::Own, context).nonce(0))
-            }
-        };
-        let mut bytes = [0; N];
-        bytes.copy_from_slice(&seed.bytes()[..N]);
-        Ok(bytes)
-    }
 }

@@ -13,7 +13,7 @@ pub use bodies::{Abort, ConfirmAll, Hello, HelloList, SurvivorSet, VoteCode};
 pub use fault::Fault;
 pub use header::{Frame, HEADER_LENGTH, Header, LARGEST_FRAME, WHOLE_ROUND};
 pub use kind::{FrameKind, Party};
-pub use plan::RoundPlan;
+pub use plan::{RoundPlan, Unsent};
 pub use vectors::{pack_vectors, unpack_vectors};
 
 pub(crate) use bodies::{MacOpening, pack_flags, read_mean, split_flags, write_mean};

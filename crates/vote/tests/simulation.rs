@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use thalweg_vote::machine::Tally;
 use thalweg_vote::plain::Ties;
 use thalweg_vote::simulate::RoundReport;
+use thalweg_vote::wire::{Frame, Party, RoundPlan};
 use thalweg_vote::{
     BeaconRule, Degree, Domain, Encoding, Outer, Protocol, ScheduleKind, Settings, Simulation, SimulationConfig, Switch, Tie,
     ZeroSharing,
@@ -132,4 +133,35 @@ fn secret_randomness_differs_and_gives_the_same_vote() {
     };
     assert_eq!(run(), run());
     assert!(matches!(run(), Tally::Vote(_)));
+}
+
+#[test]
+fn groups_last_as_long_as_was_agreed() {
+    let groups = |regroup: &str| {
+        let settings = Settings {
+            protocol: Protocol::Lean,
+            group_size: 3,
+            regroup: regroup.parse().unwrap(),
+            ties: Ties { inner: Tie::Coin, outer: Tie::Coin },
+            ..Settings::new(30)
+        };
+        let mut session = session(settings.clone(), 12);
+        session.keep_frames(Switch::On);
+        let round = |round| {
+            let report = check_round(&mut session, &votes(12, 30, Domain::Binary, round + 1));
+            let plans = report.frames.iter().filter(|sent| sent.to == Party::Dealer).map(|sent| {
+                let plan = RoundPlan::read(&Frame::parse(&sent.bytes).unwrap(), settings.unsent()).unwrap();
+                plan.members
+            });
+            plans.collect::<Vec<_>>()
+        };
+        (0..7u64).map(round).collect::<Vec<_>>()
+    };
+    for (regroup, changes) in [("every", vec![1, 2, 3, 4, 5, 6]), ("fixed", vec![]), ("3", vec![3, 6])] {
+        let drawn = groups(regroup);
+        assert!(drawn.iter().all(|groups| groups.len() == 4));
+        // Two of 369,600 groupings are the same by chance once in as many.
+        let changed: Vec<usize> = (1..7).filter(|&round| drawn[round] != drawn[round - 1]).collect();
+        assert_eq!(changed, changes, "{regroup}");
+    }
 }

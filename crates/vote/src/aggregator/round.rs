@@ -62,7 +62,8 @@ impl Aggregator {
         let groups = match groups {
             1 => vec![users.clone()],
             _ => {
-                let drawn = grouping::draw(&beacon, self.config.session, self.scene.round, users.len(), groups)?;
+                let drawn_in = self.config.settings.regroup.drawn_in(self.scene.round);
+                let drawn = grouping::draw(&beacon, self.config.session, drawn_in, users.len(), groups)?;
                 let of_place = |place: u16| users[usize::from(place)];
                 drawn.into_iter().map(|group| group.into_iter().map(of_place).collect()).collect()
             }

@@ -91,8 +91,9 @@ impl Client {
             return Err(Fault::PlanDiffers("the dealer was given another plan"));
         }
         let frame = Frame::parse(by_aggregator)?;
-        let plan = RoundPlan::read(&frame, self.config.settings.group_size)?;
+        let plan = RoundPlan::read(&frame, self.config.settings.unsent())?;
         self.check_plan(&plan, &frame.header, planning)?;
+        let drawn = (self.config.settings.regroup.drawn_in(self.scene.round), plan.beacon);
         let mark = UseMark { round: self.scene.round, attempt: self.scene.attempt };
         if self.last_used.is_some_and(|last| mark <= last) {
             return Err(Fault::AlreadyUsed { round: mark.round, attempt: mark.attempt });
@@ -105,6 +106,7 @@ impl Client {
         let voting = Voting::new(&self.config, &self.scene, &seed, plan, (ballot, users, beacon))?;
         self.state = State::Voting(Box::new(voting));
         self.last_used = Some(mark);
+        self.drawn = Some(drawn);
         let mut actions = vec![Action::Persist(mark), self.set_timer()];
         for bytes in early {
             let frame = Frame::parse(&bytes)?;
@@ -127,6 +129,10 @@ impl Client {
         if self.config.beacon == BeaconRule::CommitReveal && planning.beacon != Some(plan.beacon) {
             return Err(Fault::BeaconDiffers);
         }
+        let drawn_in = settings.regroup.drawn_in(header.round);
+        if self.drawn.is_some_and(|(round, beacon)| round == drawn_in && beacon != plan.beacon) {
+            return Err(Fault::BeaconDiffers);
+        }
         if usize::from(plan.users) != planning.users.len() {
             return Err(Fault::PlanDiffers("the number of users"));
         }
@@ -146,7 +152,7 @@ impl Client {
         if groups == 1 {
             return if header.group == 0 && plan.members == planning.users { Ok(()) } else { Err(Fault::GroupingDiffers) };
         }
-        let drawn = grouping::draw(&plan.beacon, self.config.session, header.round, planning.users.len(), groups);
+        let drawn = grouping::draw(&plan.beacon, self.config.session, drawn_in, planning.users.len(), groups);
         let drawn = drawn.map_err(|_| Fault::PlanDiffers("the number of groups"))?;
         let group = drawn.get(usize::from(header.group)).ok_or(Fault::WrongGroup(header.group))?;
         let members = group.iter().map(|&place| planning.users[usize::from(place)]);
@@ -165,5 +171,100 @@ impl Client {
             return Err(Fault::BadSurvivors("fewer users than were agreed"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Event, Machine};
+    use crate::{Aggregator, Dealer, Protocol, Regroup, Settings, Simulation, SimulationConfig};
+
+    const USERS: usize = 12;
+
+    /// The machines of a session that draws groups so; those of another have the same keys.
+    fn machines(regroup: &str) -> (Client, Aggregator, Dealer, [Beacon; 8]) {
+        let regroup: Regroup = regroup.parse().unwrap();
+        let settings = Settings { protocol: Protocol::Beaver, group_size: 3, regroup, ..Settings::new(5) };
+        let config = SimulationConfig { insecure_seed: Some(4), ..SimulationConfig::new(settings, USERS) };
+        let session = Simulation::new(config).unwrap();
+        let beacons = std::array::from_fn(|round| session.given_beacon(round as u32));
+        let (client, aggregator, dealer) = session.into_machines(0).unwrap();
+        (client, aggregator, dealer, beacons)
+    }
+
+    fn to_users(actions: Vec<Action>) -> Vec<Vec<u8>> {
+        let frame = |action| match action {
+            Action::Send { to: Party::User(0), frame } => Some(frame.to_vec()),
+            _ => None,
+        };
+        actions.into_iter().filter_map(frame).collect()
+    }
+
+    /// Lets a client take the plan of a round under a beacon.
+    fn plan(
+        client: &mut Client,
+        aggregator: &mut Aggregator,
+        dealer: &mut Dealer,
+        round: u32,
+        beacon: Beacon,
+    ) -> Result<(), Fault> {
+        client.abandon();
+        aggregator.abandon();
+        client.begin(round, &[1, -1, 1, 1, -1]).unwrap();
+        let actions = aggregator.begin(round, Some(beacon)).unwrap();
+        for action in &actions {
+            if let Action::Send { to: Party::Dealer, frame } = action {
+                for bytes in to_users(dealer.handle(Event::Frame { from: Party::Aggregator, bytes: frame }).unwrap()) {
+                    client.handle(Event::Frame { from: Party::Dealer, bytes: &bytes })?;
+                }
+            }
+        }
+        for bytes in to_users(actions) {
+            client.handle(Event::Frame { from: Party::Aggregator, bytes: &bytes })?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn groups_of_another_round_than_was_agreed_are_refused() {
+        for agreed in ["every", "fixed", "2"] {
+            for drawn in ["every", "fixed", "2"] {
+                let (mut client, ..) = machines(agreed);
+                // The aggregator takes the beacons that were agreed, and draws as it likes.
+                let (_, mut aggregator, mut dealer, _) = machines(drawn);
+                let (_, _, _, beacons) = machines(agreed);
+                let rounds = (0..8).map(|round| plan(&mut client, &mut aggregator, &mut dealer, round, beacons[round as usize]));
+                let first = rounds.enumerate().find_map(|(round, result)| result.err().map(|fault| (round, fault)));
+                let same = (0..8).find(|&round| {
+                    let drawn_in = |name: &str| name.parse::<Regroup>().unwrap().drawn_in(round);
+                    drawn_in(agreed) != drawn_in(drawn)
+                });
+                assert_eq!(first.as_ref().map(|(round, _)| *round as u32), same, "{agreed} {drawn} {first:?}");
+                assert!(first.is_none_or(|(_, fault)| matches!(fault, Fault::GroupingDiffers)), "{agreed} {drawn}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_beacon_that_changes_before_groups_are_drawn_anew_is_refused() {
+        let (mut client, mut aggregator, mut dealer, beacons) = machines("2");
+        assert_eq!((beacons[0], beacons[2]), (beacons[1], beacons[3]));
+        assert_ne!(beacons[1], beacons[2]);
+        plan(&mut client, &mut aggregator, &mut dealer, 0, beacons[0]).unwrap();
+        let result = plan(&mut client, &mut aggregator, &mut dealer, 1, beacons[2]);
+        assert!(matches!(result, Err(Fault::BeaconDiffers)), "{result:?}");
+        plan(&mut client, &mut aggregator, &mut dealer, 2, beacons[2]).unwrap();
+    }
+
+    #[test]
+    fn users_who_make_each_beacon_draw_in_each_round() {
+        let settings = |regroup| Settings { protocol: Protocol::Beaver, group_size: 3, regroup, ..Settings::new(5) };
+        let new = |regroup| {
+            let config = SimulationConfig::new(settings(regroup), USERS);
+            Simulation::new(SimulationConfig { beacon: BeaconRule::CommitReveal, ..config }).err().map(|error| error.to_string())
+        };
+        assert!(new(Regroup::Fixed).is_some_and(|error| error.contains("regroup fixed")));
+        assert_eq!(new(Regroup::Every), None);
     }
 }

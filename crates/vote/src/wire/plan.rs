@@ -2,14 +2,14 @@
 
 use super::bodies::check_ascending;
 use super::{Fault, Frame, Header, Reader};
-use crate::grouping::Beacon;
+use crate::grouping::{Beacon, Regroup};
 use crate::settings::{Options, Outer, Settings};
 use crate::{Domain, Protocol, ScheduleKind, Tie};
 
 /// What is voted on, by whom and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoundPlan {
-    /// What was agreed for the session; the group size is not on the wire, but follows from [`groups`](Self::groups).
+    /// What was agreed for the session; group size and regrouping are not on the wire.
     pub settings: Settings,
     /// The users of the round.
     pub users: u16,
@@ -21,6 +21,15 @@ pub struct RoundPlan {
     pub beacon: Beacon,
     /// SHA-256 of the roster.
     pub roster: [u8; 32],
+}
+
+/// What is agreed for a session and not on the wire: the groups of a plan show whether it was kept to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsent {
+    /// The members of a group, about; 0 for one group of all.
+    pub group_size: u16,
+    /// How often groups are drawn anew.
+    pub regroup: Regroup,
 }
 
 const FLAG_ZERO_SHARING: u8 = 1;
@@ -51,11 +60,11 @@ impl RoundPlan {
         bytes.extend_from_slice(&self.roster);
     }
 
-    /// Reads the payload. `group_size` is the agreed one, which is not on the wire.
+    /// Reads the payload.
     ///
     /// # Errors
     /// [`Fault`] for a code that does not exist, members that do not ascend or do not exist, or a wrong length.
-    pub fn read(frame: &Frame<'_>, group_size: u16) -> Result<Self, Fault> {
+    pub fn read(frame: &Frame<'_>, unsent: Unsent) -> Result<Self, Fault> {
         let bad = |what: &'static str, code: u8| Fault::BadPayload { what, found: code.to_string() };
         let mut reader = Reader::new(frame.payload);
         let protocol = reader.u8()?;
@@ -80,7 +89,8 @@ impl RoundPlan {
         let schedule = kind.ok_or_else(|| bad("the schedule", flags >> SCHEDULE_SHIFT & 3))?;
         let settings = Settings {
             protocol,
-            group_size,
+            group_size: unsent.group_size,
+            regroup: unsent.regroup,
             ties,
             domain,
             outer,

@@ -6,16 +6,16 @@ use thalweg::descent::{Error, Result};
 use thalweg::vote::plain::Ties;
 use thalweg::vote::prg::Suite;
 use thalweg::vote::settings::Options;
-use thalweg::vote::{Degree, Domain, Encoding, Outer, Protocol, ScheduleKind, Settings, Switch, Tie, ZeroSharing};
+use thalweg::vote::{Degree, Domain, Encoding, Mode, Outer, Protocol, ScheduleKind, Settings, Switch, Tie, ZeroSharing};
 
 use super::failed;
 
 /// What voters agree on before a session.
 #[derive(Args, Clone)]
 pub(super) struct Agreed {
-    /// How the vote is evaluated; oneround, survivors and sealed are our own constructions, not reviewed
-    #[arg(long, value_name = "MODE", default_value = "oneround", value_parser = protocols())]
-    mode: Protocol,
+    /// How the vote is evaluated; oneround, survivors and sealed are our own constructions, not reviewed; plain hides nothing
+    #[arg(long, value_name = "MODE", default_value = "oneround", value_parser = modes())]
+    mode: Mode,
     /// The members of a group, about; 0 is one group of all
     #[arg(long, value_name = "G", default_value_t = 0)]
     group: u16,
@@ -106,10 +106,21 @@ impl Agreed {
         Ok(settings)
     }
 
+    /// How the vote is evaluated.
+    pub(super) fn mode(&self) -> Mode {
+        if self.preset.is_some() { Mode::Secure(Protocol::Beaver) } else { self.mode }
+    }
+
     /// What the preset would choose.
     fn chosen(&self, coordinates: u32) -> Settings {
         let options = Options { zero_sharing: self.zero_share, ..Options::default() };
-        Settings { protocol: self.mode, group_size: self.group, encoding: self.encoding, options, ..Settings::new(coordinates) }
+        Settings {
+            protocol: self.mode.protocol().unwrap_or_default(),
+            group_size: self.group,
+            encoding: self.encoding,
+            options,
+            ..Settings::new(coordinates)
+        }
     }
 }
 
@@ -127,8 +138,8 @@ pub(super) fn choice<T: Copy + Send + Sync + 'static>(choices: Vec<(&'static str
     PossibleValuesParser::new(names).try_map(find)
 }
 
-pub(super) fn protocols() -> impl TypedValueParser<Value = Protocol> {
-    choice(Protocol::ALL.map(|protocol| (protocol.name(), protocol)).to_vec())
+pub(super) fn modes() -> impl TypedValueParser<Value = Mode> {
+    choice(Mode::ALL.map(|mode| (mode.name(), mode)).to_vec())
 }
 
 pub(super) fn ties() -> impl TypedValueParser<Value = Tie> {

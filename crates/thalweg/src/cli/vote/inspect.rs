@@ -8,8 +8,8 @@ use serde::Serialize;
 use thalweg::descent::{Error, Result};
 use thalweg::report::{Column, NumberFormat, Table};
 use thalweg::vote::wire::{
-    Abort, ConfirmAll, Fault, Frame, FrameKind, HEADER_LENGTH, HelloList, LARGEST_FRAME, RoundPlan, SurvivorSet, VoteCode,
-    WHOLE_ROUND, unpack_vectors,
+    Abort, ConfirmAll, Fault, Frame, FrameKind, HEADER_LENGTH, HelloList, LARGEST_FRAME, RoundPlan, SurvivorSet, Unsent,
+    VoteCode, WHOLE_ROUND, unpack_vectors,
 };
 
 use crate::cli::console::Console;
@@ -117,7 +117,7 @@ fn decode(at: usize, bytes: &[u8]) -> Result<Decoded, Fault> {
 /// What is public in a payload, in words; of the rest its form.
 fn contents(frame: &Frame<'_>) -> Result<String, Fault> {
     Ok(match frame.header.kind {
-        FrameKind::RoundPlan => describe_plan(&RoundPlan::read(frame, 0)?),
+        FrameKind::RoundPlan => describe_plan(&RoundPlan::read(frame, Unsent::default())?),
         FrameKind::Abort => {
             let abort = Abort::read(frame)?;
             let culprit = abort.culprit.map(|party| format!(", because of {party}")).unwrap_or_default();

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use thalweg::descent::{Error, Result};
 use thalweg::vote::net::authority::{self, AuthorityKey, Terms};
-use thalweg::vote::{Protocol, Switch};
+use thalweg::vote::{Mode, Protocol, Switch};
 
 use super::agreed::Agreed;
 use super::failed;
@@ -88,6 +88,9 @@ impl All {
         // Not demanded of the parser, since `keys issue` has no use for them.
         let count = self.users.ok_or_else(|| Error::input("--users N: say how many users vote"))?;
         let dim = self.dim.ok_or_else(|| Error::input("--dim D: say how many coordinates they vote on"))?;
+        if self.agreed.mode() == Mode::Plain {
+            return Err(Error::input("--mode plain: nothing is secret in it, and it has no keys; simulate and train know it"));
+        }
         let mut settings = self.agreed.settings(count, dim)?;
         if !self.no_confirm && settings.protocol != Protocol::Sealed {
             settings.options.confirm = Switch::On;

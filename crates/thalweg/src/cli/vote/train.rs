@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use thalweg::compose::{Command, Job, NetworkChoice, PLAIN, PictureSize, ProbeConfig, Split, TrainingConfig, VoteConfig};
 use thalweg::descent::{Result, Schedule};
-use thalweg::vote::{Protocol, Tie};
+use thalweg::vote::{Mode, Regroup, Tie};
 
-use super::agreed::{protocols, ties};
+use super::agreed::{modes, ties};
 use crate::cli::console::Console;
 use crate::cli::probe::ProbeArgs;
 use crate::cli::schedule::schedule;
@@ -19,6 +19,8 @@ use crate::cli::{Common, private};
   thalweg vote train
   thalweg vote train --mode beaver --group 3 --rounds 400 --seed 2
   thalweg vote train --split by-class --tie coin
+  thalweg vote train --group 3 --mode lean --regroup 10
+  thalweg vote train --flippers 6 --mode plain
   thalweg vote train --data fashion-mnist --widths 128 --rounds 1000
   thalweg vote train --probe spectra,subspaces       watch the weights, which everybody sees
 
@@ -52,12 +54,18 @@ pub(crate) struct Train {
     /// The widths of the hidden layers
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [32])]
     widths: Vec<usize>,
-    /// How the vote is evaluated; oneround, survivors and sealed are our own constructions, not reviewed
-    #[arg(long, value_name = "MODE", default_value = "oneround", value_parser = protocols())]
-    mode: Protocol,
+    /// How the vote is evaluated; oneround, survivors and sealed are our own constructions, not reviewed; plain hides nothing
+    #[arg(long, value_name = "MODE", default_value = "oneround", value_parser = modes())]
+    mode: Mode,
     /// The members of a group, about; 0 is one group of all
     #[arg(long, value_name = "G", default_value_t = 0)]
     group: u16,
+    /// When groups are drawn anew: every round, never (fixed), or after so many rounds
+    #[arg(long, value_name = "every|fixed|N", default_value = "every")]
+    regroup: Regroup,
+    /// The first N users vote the opposite of their gradient's signs, to see what a result bears
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    flippers: usize,
     /// The vote on a tie, within a group; plus and minus bias training
     #[arg(long, value_name = "TIE", default_value = "zero", value_parser = ties())]
     tie: Tie,
@@ -81,8 +89,7 @@ impl Train {
         let mut config = self.config(common);
         config.data.pin()?;
         if let Some(vote) = &config.vote {
-            // A vote on one coordinate warns as one on many.
-            vote.settings(1)?.warnings(vote.users).iter().for_each(|warning| console.note(warning));
+            vote.warnings()?.iter().for_each(|warning| console.note(warning));
         }
         let text = config.to_toml()?;
         let job = Job::from_config(&text, "the configuration")?;
@@ -111,6 +118,8 @@ impl Train {
             },
             mode: self.mode,
             group: self.group,
+            regroup: self.regroup,
+            flippers: self.flippers,
             tie: self.tie,
             tie_outer: self.tie_outer,
         });
