@@ -110,6 +110,16 @@ fn deq_has_reference_ends() {
         let distance = theta.zip(target).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
         assert!((distance - expected).abs() < 5e-11, "{backward}: {distance}");
     }
+    // A matrix model conserves a matrix; every way back moves it as predicted.
+    for backward in ["exact", "jfb", "damped2"] {
+        let found = json(&format!("deq --run matrix --backward {backward}"));
+        let numbers = |value: &Value| value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect::<Vec<_>>();
+        near(&found["conserved"]["end"], &numbers(&found["conserved"]["predicted_end"]), 1e-12);
+        let radius = &found["radius_squared"];
+        near(&radius["end"], &[radius["predicted_end"].as_f64().unwrap()], 1e-12);
+        assert!(found["risk"].as_f64().unwrap() < 1e-20 && found["theta"].as_array().unwrap().len() == 10, "{found}");
+        assert!(found["forward"].as_array().unwrap().iter().all(|way| way["iterations"].is_number()), "{found}");
+    }
     // Other inputs are drawn when asked for.
     assert_ne!(json("deq --run tanh --samples 300 --steps 10"), json("deq --run tanh --samples 300 --steps 10 --seed 1"));
     // No sphere is conserved by a sigmoid: the prediction must miss.
@@ -217,6 +227,10 @@ fn bad_input_is_refused_with_field_and_value() {
     fails(2, "deq --activation relu --start 0.5,1.5", &["does not contract"]);
     fails(2, "deq --backward neumann0", &["terms"]);
     fails(2, "deq --seed 1", &["--seed"]);
+    fails(2, "deq --run matrix --seed 1", &["--seed", "matrix"]);
+    fails(2, "deq --run matrix --start 1,0,0,1,1,0,0,0,1,0", &["I - W", "singular"]);
+    fails(2, "deq --run matrix --start 1,0", &["number of parameters is 2"]);
+    fails(2, "overlay deq --run matrix", &["matrix"]);
     fails(2, "relu margin --width 63", &["63", "even"]);
     fails(2, "relu train --width 63", &["63", "even"]);
     fails(2, "relu train --width 2 --points 64", &["not separable"]);

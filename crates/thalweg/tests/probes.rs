@@ -205,7 +205,7 @@ fn bad_input_names_field_and_value() {
     refused("dynamics grok --modulus 99999", &["modulus", "99999"]);
     refused("dynamics grok --train-share 1", &["train_share", "1"]);
     refused("dynamics grok --train-share NaN", &["train_share", "NaN"]);
-    refused("dynamics grok --batch 99999", &["training.batch", "99999", "1123"]);
+    refused("dynamics grok --batch 99999", &["training.batch", "99999", "1404"]);
     refused("dynamics grok --steps 0", &["training.steps", "0"]);
     refused("dynamics grok --steps 999999999", &["training.steps", "999999999", "100000"]);
     refused("dynamics grok --heads 7", &["heads", "7", "64"]);

@@ -8,7 +8,7 @@
 //! | how is the fixed point found? | [`fixed_point`] for vectors, [`mod@unit`] for one unit |
 //! | how does the gradient come back? | [`backward`] |
 //! | a linear model: conserved sphere, certificate, closed form | [`linear`] |
-//! | a matrix model: a conserved matrix | [`matrix`] |
+//! | a matrix model: a conserved matrix | [`matrix`], one descent of it [`matrix_experiment`] |
 //! | a non-linear unit on data, and its curvature at the target | [`single_index`], [`local`] |
 //! | one descent on random inputs, or on published ones | [`experiment`], [`published`] |
 //! | descent step by step, and the exact drift of what flow conserves | [`descent`] |
@@ -23,6 +23,7 @@ pub mod fixed_point;
 pub mod linear;
 pub mod local;
 pub mod matrix;
+pub mod matrix_experiment;
 pub mod published;
 mod side_by_side;
 pub mod single_index;

@@ -1,5 +1,7 @@
 //! `thalweg dynamics deq`.
 
+mod matrix;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,6 +23,7 @@ use crate::cli::console::Console;
   thalweg dynamics deq                                  the published linear run
   thalweg dynamics deq --run two-term                   two terms of a series: stuck where there is no minimum
   thalweg dynamics deq --run near-singular --out n.html thrown outwards until the minimum is stable, drawn
+  thalweg dynamics deq --run matrix --backward jfb      two states: a whole matrix is conserved, and moves as predicted
   thalweg dynamics deq --run linear --target 1,-0.5 --start 0.1,0.2,0.3 --eta 0.02 --steps 2000
 
 Gradient flow of a linear equilibrium model y = u x + v y keeps |u|^2 + (1 - v)^2. A step of descent moves it by exactly eta^2 times
@@ -35,10 +38,10 @@ pub(crate) struct Deq {
     /// The number of steps
     #[arg(long, value_name = "T")]
     steps: Option<u64>,
-    /// The weights u, one an input, and then v
+    /// The weights u, one an input, and then v; for the matrix run W and then U, row by row
     #[arg(long, value_name = "U,V", value_delimiter = ',', allow_negative_numbers = true)]
     start: Option<Vec<f64>>,
-    /// The target's weights, one an input
+    /// The target's weights, one an input; for the matrix run the matrix M, row by row
     #[arg(long, value_name = "X1,X2,..", value_delimiter = ',', allow_negative_numbers = true)]
     target: Option<Vec<f64>>,
     /// linear, tanh, sigmoid, relu, leaky-relu, gelu, or z+0.5tanh
@@ -74,6 +77,8 @@ enum Preset {
     Sigmoid,
     /// A tanh unit of four inputs, on the inputs of a reference run
     Tanh,
+    /// A linear model of two states and three inputs: a whole matrix is conserved
+    Matrix,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -85,8 +90,9 @@ enum Drawn {
 }
 
 impl Preset {
-    fn experiment(self) -> Experiment {
-        match self {
+    /// `None` for the matrix run, which is none of a single unit.
+    fn experiment(self) -> Option<Experiment> {
+        Some(match self {
             Self::Linear => published::linear(),
             Self::NearSingular => published::near_singular(),
             Self::Exact => published::from_afar(Backward::Exact),
@@ -95,7 +101,8 @@ impl Preset {
             Self::Damped => published::from_afar(Backward::Damped { terms: 2, damping: 0.5 }),
             Self::Sigmoid => published::sigmoid(),
             Self::Tanh => published::tanh(),
-        }
+            Self::Matrix => return None,
+        })
     }
 }
 
@@ -108,6 +115,9 @@ struct Document {
 
 impl Deq {
     pub(super) fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
+        if self.preset == Preset::Matrix {
+            return self.run_matrix(common, console);
+        }
         let outcome = self.outcome(common)?;
         let page = draw_page(common, |path| pages::write_deq_page(&self.title(), &outcome, path))?;
         let text = format!("{}{}", describe(&outcome), page_line(page.as_ref()));
@@ -131,7 +141,12 @@ impl Deq {
     }
 
     fn experiment(&self, common: &Common) -> Result<Experiment> {
-        let mut experiment = self.preset.experiment();
+        let no_unit = || {
+            Error::input(
+                "--run matrix has no single unit to lay theory over; `dynamics deq --run matrix` tells what it conserves",
+            )
+        };
+        let mut experiment = self.preset.experiment().ok_or_else(no_unit)?;
         let draws = self.inputs.is_some() || self.samples.is_some();
         let other_model = self.target.is_some() || self.activation.is_some();
         if draws || other_model {

@@ -26,13 +26,13 @@ pub(crate) struct Grok {
     #[arg(long, value_name = "P", default_value_t = 53)]
     modulus: u32,
     /// The part of the pairs that is trained on
-    #[arg(long, value_name = "SHARE", default_value_t = 0.4, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, allow_negative_numbers = true)]
     train_share: f64,
     /// Numbers in each position
     #[arg(long, value_name = "N", default_value_t = 64)]
     width: usize,
     /// Steps
-    #[arg(long, value_name = "T", default_value_t = 5_000)]
+    #[arg(long, value_name = "T", default_value_t = 3_000)]
     steps: u64,
     /// Pairs in a step [default: all that are trained on]
     #[arg(long, value_name = "N")]
