@@ -10,6 +10,7 @@ mod data_config;
 mod dataset;
 pub mod features;
 pub mod features_audit;
+pub mod features_pictures;
 mod federated;
 mod job;
 pub mod phase;

@@ -164,6 +164,23 @@ fn features_have_their_noise_from_epsilon() {
 }
 
 #[test]
+fn features_are_learned_from_real_pictures() {
+    let found = json("features --data digits --classes 3,8 --snr 0.8 --epsilon inf --seeds 2");
+    assert_eq!((&found["classes"][1], &found["dimension"], &found["noise_multiplier"]), (&"8".into(), &64.into(), &0.0.into()));
+    assert!(found["test_accuracy"].as_f64().unwrap() > 0.8 && found["train_accuracy"].as_f64().unwrap() > 0.9, "{found}");
+    assert!(found["signal"].is_number() && found["noise"].is_number(), "{found}");
+    let private = json("features --data digits --snr 0.8 --epsilon 8 --seeds 1");
+    near(&private["noise_multiplier"], &[6.0022907], 5e-8);
+    fails(2, "features --data digits --classes 3,x", &["\"x\"", "0, 1"]);
+    fails(2, "features --data digits --classes 3", &["two classes"]);
+    fails(2, "features --data digits --n 5000", &["5000"]);
+    fails(2, "features --data digits --dim 10", &["--dim"]);
+    fails(2, "features --data digits --out x.html", &["--out"]);
+    fails(2, "features --classes 0,1", &["--data"]);
+    fails(2, "features --data nothing", &["nothing"]);
+}
+
+#[test]
 fn the_audit_of_features_agrees_and_finds_what_is_planted() {
     let small = "audit --epsilon 8 --steps 10 --trials 2000";
     let sound = json(small);

@@ -163,7 +163,7 @@ fn words(set: &DataSet, vocabulary: usize, length: usize, indices: &[usize]) -> 
     Ok(Samples::tokens(tokens, length, lengths, set.labels_of(indices)?, set.classes().len()))
 }
 
-fn data_error(name: &str, error: DataError) -> Error {
+pub(crate) fn data_error(name: &str, error: DataError) -> Error {
     if error.is_input() { Error::input(error) } else { Error::piece(format!("loading {name}"), error) }
 }
 

@@ -1,5 +1,7 @@
 //! `thalweg dynamics features`.
 
+mod pictures;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,15 +24,16 @@ use crate::cli::console::Console;
   thalweg dynamics features --snr 0.05 --epsilon 8             noise memorised: right on training examples alone
   thalweg dynamics features --snr 0.05 --epsilon inf           the same without noise
   thalweg dynamics features --snr 0.15 --epsilon 2 --scale-signal 3 --out enhanced.html
+  thalweg dynamics features --data digits --classes 3,8 --snr 0.8 --epsilon 8    real pictures beside the noise
 
 An example is one patch of signal, whose sign is the label, and one patch of noise. Every example's gradient is clipped, so that
 (epsilon, delta) holds for the weights of all steps. `noise` is the largest coefficient of a noise patch; under privacy most of it is
 injected, as `control_noise` shows: what is memorised shows in `memorising_runs`. The data are synthetic, so --seed governs all
 draws; --scale-signal and --project-out know where the signal lies, as nobody does with real data.")]
 pub(crate) struct Features {
-    /// The number n of training examples
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    n: usize,
+    /// The number n of training examples [default: 500; of pictures all]
+    #[arg(long, value_name = "N")]
+    n: Option<usize>,
     /// The dimension d of a patch
     #[arg(long, value_name = "D", default_value_t = 2000)]
     dim: usize,
@@ -70,6 +73,12 @@ pub(crate) struct Features {
     /// Project out that share of the noise's dimensions
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     project_out: Option<f64>,
+    /// Real pictures in the place of the signal: a name of `thalweg data list`, or a folder of labelled pictures, as ./photos
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["dim", "tests", "project_out"])]
+    data: Option<String>,
+    /// The two classes of pictures that are told apart [default: the first two]
+    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "data")]
+    classes: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +93,9 @@ struct Document {
 
 impl Features {
     pub(super) fn run(self, common: &Common, console: &Console) -> Result<ExitCode> {
+        if let Some(name) = &self.data {
+            return self.run_pictures(name, common, console);
+        }
         let simulation = self.simulation(common)?;
         let activation = simulation.network.activation;
         if !activation.is_within_theory() {
@@ -99,7 +111,7 @@ impl Features {
     }
 
     fn simulation(&self, common: &Common) -> Result<Simulation> {
-        let mut data = Synthetic { examples: self.n, dimension: self.dim, snr: self.snr, ..Synthetic::default() };
+        let mut data = Synthetic { examples: self.n.unwrap_or(500), dimension: self.dim, snr: self.snr, ..Synthetic::default() };
         if let Some(factor) = self.scale_signal {
             data = data.with_signal_times(factor)?;
         }
