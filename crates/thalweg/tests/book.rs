@@ -69,7 +69,7 @@ fn the_tests_that_claims_name_exist() {
     let mut seen = 0;
     for row in claims.lines().filter(|line| line.starts_with("| ")) {
         let last = row.trim_end_matches('|').rsplit('|').next().unwrap();
-        for name in last.split('`').skip(1).step_by(2).filter(|name| !name.ends_with(".json")) {
+        for name in last.split('`').skip(1).step_by(2).filter(|name| !name.contains('.')) {
             assert!(all.contains(&format!("fn {name}(")), "no test is called {name}");
             seen += 1;
         }
