@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use crate::correlation::{self, Deal, MemberKeys};
+use crate::grouping::Coins;
 use crate::ledger::Outbox;
 use crate::mac::MacField;
 use crate::machine::{Action, Event, Machine, StateName, UseMark};
@@ -151,13 +152,14 @@ impl Dealer {
         let scene = self.scene;
         let frame = |chunk: usize| {
             let range = settings.chunk_range(chunk);
+            let coins = coins.of(range.clone());
             let deal = Deal {
                 recipe: circuit.recipe(),
                 keys: &keys,
                 suite: settings.suite,
                 holder,
                 chunk: chunk as u64,
-                coins: &coins[range.clone()],
+                coins: &coins,
                 mac: mac.as_ref(),
             };
             let header = with_elements(scene.chunk_header(FrameKind::Correction, group, 0, &range), settings.encoding, field);
@@ -242,12 +244,12 @@ pub(crate) fn position(members: &[u16], user: u16) -> usize {
 }
 
 /// The coins of all coordinates, where a tie policy takes them; else ones.
-pub(crate) fn coins(settings: &Settings, plan: &RoundPlan, session: SessionId, round: u32) -> Vec<i8> {
+pub(crate) fn coins(settings: &Settings, plan: &RoundPlan, session: SessionId, round: u32) -> Coins {
     let count = settings.coordinates as usize;
     if [settings.ties.inner, settings.ties.outer].contains(&Tie::Coin) {
-        return plan.beacon.coins(session, round, count);
+        return Coins::tossed(plan.beacon.coins(session, round, count));
     }
-    vec![1; count]
+    Coins::ones()
 }
 
 /// What the dealer prepares from its seeds for a group's plan.

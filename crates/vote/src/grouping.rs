@@ -3,8 +3,10 @@
 //! The draw stops an aggregator from setting its accomplices beside a victim. It does not stop the leak of visible group votes: with
 //! signs that change slowly, each new grouping is a new equation about them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::str::FromStr;
 
 use chacha20::ChaCha20;
@@ -36,6 +38,27 @@ impl Beacon {
         let mut bytes = vec![0; count.div_ceil(8)];
         self.stream(b"thalweg-vote coin v1", session, round).0.apply_keystream(&mut bytes);
         (0..count).map(|c| 2 * (bytes[c / 8] >> (c % 8) & 1) as i8 - 1).collect()
+    }
+}
+
+/// The coins of a round, where ties take them; else ones, which are written down for no more than a chunk at a time.
+pub(crate) struct Coins(Option<Vec<i8>>);
+
+impl Coins {
+    pub(crate) const fn tossed(coins: Vec<i8>) -> Self {
+        Self(Some(coins))
+    }
+
+    pub(crate) const fn ones() -> Self {
+        Self(None)
+    }
+
+    /// Those of some coordinates.
+    pub(crate) fn of(&self, range: Range<usize>) -> Cow<'_, [i8]> {
+        match &self.0 {
+            Some(coins) => Cow::Borrowed(&coins[range]),
+            None => Cow::Owned(vec![1; range.len()]),
+        }
     }
 }
 

@@ -347,7 +347,7 @@ impl Simulation {
         }
     }
 
-    fn report(&self, network: Network) -> RoundReport {
+    fn report(&self, mut network: Network) -> RoundReport {
         let mut ledger = Ledger::default();
         let (aggregator, dealer) = match &self.nodes[self.config.users..] {
             [Node::Aggregator(aggregator), Node::Dealer(dealer)] => (aggregator.outbox().clone(), dealer.outbox().clone()),
@@ -363,10 +363,11 @@ impl Simulation {
         (ledger.aggregator, ledger.dealer) = (aggregator.total(), dealer.total());
         let parties = (0..self.config.users as u16).map(Party::User).chain([Party::Aggregator, Party::Dealer]);
         let states = parties.zip(&self.nodes).map(|(party, node)| (party, node.state())).collect();
-        let accepted = |user: u16| network.done.get(&Party::User(user)).map(|outcome| outcome.tally.clone());
+        let mut done = std::mem::take(&mut network.done);
+        let accepted = |user: u16| done.remove(&Party::User(user)).map(|outcome| outcome.tally);
         RoundReport {
-            outcome: network.done.get(&Party::Aggregator).cloned(),
             accepted: (0..self.config.users as u16).map(accepted).collect(),
+            outcome: done.remove(&Party::Aggregator),
             aborts: network.aborts,
             faults: network.refused,
             states,

@@ -9,7 +9,7 @@ use thalweg_vote::net::{
     run_aggregator, run_client, run_dealer,
 };
 use thalweg_vote::wire::Party;
-use thalweg_vote::{Error, Protocol, Settings, Switch, Tie, plain};
+use thalweg_vote::{Error, Protocol, Settings, Simulation, SimulationConfig, Switch, Tie, plain};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -214,6 +214,22 @@ async fn frames_are_noted_by_their_hash() {
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let count = |key: &str, value: &str| lines.iter().filter(|line| line[key] == value).count();
     assert_eq!(count("way", "sent") as u64, traffic.frames_sent);
+    let sent: u64 = lines.iter().filter(|line| line["way"] == "sent").filter_map(|line| line["bytes"].as_u64()).sum();
+    assert_eq!(sent, traffic.frame_bytes_sent);
+    // TCP carries the frames, and TLS and HTTP/2 around them.
+    assert!(traffic.transport_bytes_sent > sent, "{traffic:?}");
+    // What came of each user on the wire is what the ledger of a simulation counts, and the formula.
+    let of_user = |user: &str| {
+        let mine = lines.iter().filter(|line| line["party"] == user && (line["type"] == "Open" || line["type"] == "Final"));
+        mine.filter_map(|line| line["bytes"].as_u64()).sum::<u64>()
+    };
+    let formula = thalweg_vote::costs::upload(&settings(Protocol::OneRound), 3, 3).unwrap().wire();
+    let mut simulation = Simulation::new(SimulationConfig::new(settings(Protocol::OneRound), 3)).unwrap();
+    let ledger = simulation.round(&(0..3).map(|user| votes(user, 0)).collect::<Vec<_>>()).unwrap().ledger;
+    for user in 0..3 {
+        let on_the_wire = of_user(&format!("user {user}"));
+        assert_eq!((on_the_wire, ledger.users[user].wire_up), (formula, formula), "{lines:?}");
+    }
     // Three users: a greeting, a part of the beacon, a signature, and three chunks of openings and of shares each.
     assert_eq!(["Hello", "Beacon", "Open", "Final"].map(|kind| count("type", kind)), [3, 3 + 9, 9, 9]);
     assert!(lines.iter().all(|line| line["sha256"].as_str().unwrap().len() == 64 && line["bytes"].as_u64().unwrap() >= 48));

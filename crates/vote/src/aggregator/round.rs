@@ -111,7 +111,8 @@ impl Aggregator {
         let count = settings.coordinates as usize;
         let coins = match settings.ties.outer {
             Tie::Coin => beacon.coins(self.config.session, self.scene.round, count),
-            _ => vec![1; count],
+            // Nobody tosses one.
+            _ => Vec::new(),
         };
         self.state = State::Voting(Box::new(Round { users: users.to_vec(), beacon, tallies, coins }));
         actions.push(self.set_timer());

@@ -257,7 +257,7 @@ impl Voting {
             }
             for j in 0..k {
                 let code = match of_result {
-                    true => codes.of_result(j, at, &progress.opened, &self.coins[range.clone()], &key)?,
+                    true => codes.of_result(j, at, &progress.opened, &self.coins.of(range.clone()), &key)?,
                     false => codes.of_opening(j, at, &progress.flags)?,
                 };
                 for (i, rho) in rhos.iter().enumerate() {
@@ -315,7 +315,7 @@ impl Client {
             return Ok(actions);
         }
         if voting.plan.groups == 1 {
-            let results = voting.results.clone();
+            let results = std::mem::take(&mut voting.results);
             return Ok(self.done(results));
         }
         voting.results = super::Results::new(&settings);

@@ -35,7 +35,7 @@ impl Gate {
 }
 
 /// The result as it comes in, chunk by chunk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Results {
     pub(super) votes: Vec<i8>,
     received: Vec<bool>,
@@ -98,11 +98,11 @@ impl Voting {
     /// The share of a chunk's result.
     fn final_share(&mut self, settings: &Settings, chunk: usize) -> Result<Option<crate::evaluate::Block>, Fault> {
         let Some(evaluation) = self.chunks[chunk].evaluation.take() else { return Ok(None) };
-        let coins = &self.coins[settings.chunk_range(chunk)];
+        let coins = self.coins.of(settings.chunk_range(chunk));
         let leg = &self.legs[self.legs.len() - 1];
         let share = match &self.survivors.circuit {
-            Some(circuit) => evaluation.finish(circuit, coins, &self.survivors.shares)?,
-            None => evaluation.finish(&leg.circuit, coins, &leg.source)?,
+            Some(circuit) => evaluation.finish(circuit, &coins, &self.survivors.shares)?,
+            None => evaluation.finish(&leg.circuit, &coins, &leg.source)?,
         };
         self.chunks[chunk].stage = Stage::Final;
         Ok(Some(share))
@@ -221,7 +221,7 @@ impl Client {
                 if !results.is_complete() {
                     return Ok(Vec::new());
                 }
-                let results = results.clone();
+                let results = std::mem::take(results);
                 Ok(self.done(results))
             }
             State::Voting(voting) => {
@@ -243,7 +243,7 @@ impl Client {
                 if settings.options.mac.is_on() && is_group {
                     return self.start_check();
                 }
-                let results = voting.results.clone();
+                let results = std::mem::take(&mut voting.results);
                 Ok(self.done(results))
             }
             _ => Err(self.wrong_state(frame.header.kind)),

@@ -12,7 +12,7 @@ use crate::correlation::Explicit;
 use crate::dealer::{Circuits, check_survivors, coins, position};
 use crate::evaluate::{self, Block, Evaluation};
 use crate::field::block;
-use crate::grouping::Beacon;
+use crate::grouping::{Beacon, Coins};
 use crate::mac::MacField;
 use crate::machine::{Action, StateName};
 use crate::prg::Seed;
@@ -58,7 +58,7 @@ pub(super) struct Voting {
     pub(super) beacon: Option<Beacon>,
     pub(super) legs: Vec<Leg>,
     pub(super) chunks: Vec<Progress>,
-    pub(super) coins: Vec<i8>,
+    pub(super) coins: Coins,
     pub(super) mac: Option<MacField>,
     /// What all members should have seen, in the order of the signature: the plan, flags by chunk, sums by step and chunk.
     pub(super) transcript: BTreeMap<(u16, usize), Vec<u8>>,
