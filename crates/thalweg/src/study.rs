@@ -9,12 +9,12 @@ mod file;
 mod laboratory;
 mod outcome;
 mod rule;
-mod statistics;
+pub(crate) mod statistics;
 
 pub use cells::{Cell, Shard};
 pub use file::{Setting, StudyFile, Tuning};
 pub use laboratory::{Laboratory, Progress, STUDY, Worked};
-pub use outcome::{ClaimOutcome, Outcome, SettingOutcome};
-pub use rule::{Claim, Decision, Rule};
+pub use outcome::{ClaimOutcome, Intervals, Outcome, SettingOutcome};
+pub use rule::{Claim, Decision, Rule, Simultaneous};
 pub use statistics::{MeanInterval, mean_interval};
 pub use thalweg_report::Verdict;

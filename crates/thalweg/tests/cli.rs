@@ -496,6 +496,7 @@ seeds = [1, 2, 3]
 [rule]
 quantity = "test.accuracy"
 confidence = 0.95
+simultaneous = "bonferroni"
 least_seeds = 3
 [[claim]]
 says = "A larger rate trains better."
@@ -529,7 +530,12 @@ fn a_study_is_sharded_resumed_decided_and_cannot_change_its_rule() {
     let verdict = |claim: usize| &whole["claims"][claim]["decision"]["verdict"];
     assert_eq!((verdict(0), verdict(1)), (&"holds".into(), &"does not hold".into()), "{whole}");
     assert_eq!(json(folder, "study tiny.toml --json")["claims"], whole["claims"]);
-    assert!(std::fs::read_to_string(folder.join("runs/tiny/report.html")).unwrap().contains("holds"));
+    assert_eq!(whole["intervals"]["simultaneous"], "bonferroni");
+    assert!((whole["intervals"]["each"].as_f64().unwrap() - 0.975).abs() < 1e-12, "{whole}");
+    let reason = whole["claims"][0]["decision"]["reason"].as_str().unwrap();
+    assert!(reason.contains("97.5 %"), "{reason}");
+    let page = std::fs::read_to_string(folder.join("runs/tiny/report.html")).unwrap();
+    assert!(page.contains("holds") && page.contains("Bonferroni") && page.contains("97.5 %"));
     std::fs::write(folder.join("tiny.toml"), STUDY.replace("threshold = 0.0", "threshold = -1.0")).unwrap();
     let output = run(folder, "study tiny.toml");
     assert_eq!(output.status.code(), Some(2));

@@ -76,6 +76,9 @@ fn describe(outcome: &Outcome, report: &std::path::Path) -> String {
     for claim in &outcome.claims {
         text.push_str(&describe_claim(claim, outcome));
     }
+    if let Some(sentence) = outcome.intervals.describe(outcome.claims.len()) {
+        text.push_str(&format!("\n{sentence}\n"));
+    }
     text.push_str(&format!("\nreport    {}", report.display()));
     text
 }

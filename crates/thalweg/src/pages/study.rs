@@ -7,7 +7,8 @@ use thalweg_report::format::significant;
 use thalweg_report::{Axis, Cell, Column, Figure, Finding, Interval, NumberFormat, Page, Row, RowChart, Section, Table};
 
 use crate::pages::{drawing, write};
-use crate::study::{Claim, ClaimOutcome, Laboratory, Outcome, STUDY, StudyFile};
+use crate::study::statistics::percent;
+use crate::study::{Claim, ClaimOutcome, Intervals, Laboratory, Outcome, STUDY, StudyFile};
 
 /// Draws `report.html` in a study's folder.
 ///
@@ -35,10 +36,15 @@ pub fn write_study_report(laboratory: &Laboratory, outcome: &Outcome) -> Result<
 
 fn findings(study: &StudyFile, outcome: &Outcome) -> Section {
     let section = Section::new("Verdicts").prose(format!("Claimed by {}.", study.source));
-    outcome.claims.iter().fold(section, |section, claim| finding(study, section, claim))
+    let section = match outcome.intervals.describe(outcome.claims.len()) {
+        Some(sentence) => section.prose(sentence),
+        None => section,
+    };
+    outcome.claims.iter().fold(section, |section, claim| finding(study, outcome.intervals, section, claim))
 }
 
-fn finding(study: &StudyFile, section: Section, ClaimOutcome { claim, decision }: &ClaimOutcome) -> Section {
+fn finding(study: &StudyFile, intervals: Intervals, section: Section, outcome: &ClaimOutcome) -> Section {
+    let ClaimOutcome { claim, decision } = outcome;
     let Some(decision) = decision else {
         return section.prose(format!("{} No verdict yet: runs are missing.", claim.says));
     };
@@ -46,7 +52,7 @@ fn finding(study: &StudyFile, section: Section, ClaimOutcome { claim, decision }
     let mut finding = Finding::new(&claim.says, measured, decision.verdict).reason(&decision.reason);
     if let Some(measured) = decision.measured {
         let (low, high) = (significant(measured.low(), 3), significant(measured.high(), 3));
-        let percent = 100.0 * study.rule.confidence;
+        let percent = percent(intervals.each);
         finding = finding.interval(format!("{percent} %: {low} to {high}, {} seeds", decision.differences.len()));
     }
     section.finding(finding)
@@ -89,5 +95,6 @@ fn settings(study: &StudyFile, outcome: &Outcome) -> Result<Section> {
         let tuned = setting.tuned.clone().unwrap_or_default();
         drawing(table.row([setting.name.as_str().into(), mean, (setting.values.len() as f64).into(), tuned.into()]))?;
     }
-    Ok(Section::new("Settings").table(table))
+    let percent = percent(study.rule.confidence);
+    Ok(Section::new("Settings").prose(format!("Means with intervals of {percent} % each.")).table(table))
 }

@@ -184,6 +184,7 @@ mod tests {
             ("confidence = 0.95", "confidence = 95", "confidence"),
             ("threshold = 0.0", "threshold = nan", "threshold"),
             ("least_seeds = 2", "least_seeds = 1", "least_seeds"),
+            ("least_seeds = 2", "least_seeds = 2\nsimultaneous = \"scheffe\"", "bonferroni"),
             ("says = \"c\"", "said = \"c\"", "said"),
             ("[[claim]]", "[[claims]]", "claims"),
         ] {

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use thalweg_report::Verdict;
 
-use crate::study::rule::Direction;
+use crate::study::rule::{Direction, Simultaneous};
+use crate::study::statistics::percent;
 use crate::study::{Cell, Claim, Decision, MeanInterval, StudyFile, mean_interval};
 
 /// Claimed, measured, interval, verdict.
@@ -19,8 +20,42 @@ pub struct Outcome {
     pub cells: usize,
     /// Each setting by itself.
     pub settings: Vec<SettingOutcome>,
+    /// How sure the intervals of the claims are.
+    pub intervals: Intervals,
     /// Each claim.
     pub claims: Vec<ClaimOutcome>,
+}
+
+/// How sure the intervals of a study's claims are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Intervals {
+    /// What `confidence` is of: each interval, or all of them.
+    pub simultaneous: Simultaneous,
+    /// The rule's.
+    pub confidence: f64,
+    /// That of a single interval.
+    pub each: f64,
+}
+
+impl Intervals {
+    fn of(study: &StudyFile) -> Self {
+        let StudyFile { rule, claims, .. } = study;
+        Self { simultaneous: rule.simultaneous, confidence: rule.confidence, each: rule.confidence_of_each(claims.len()) }
+    }
+
+    /// In a sentence, where there are several claims.
+    pub fn describe(&self, claims: usize) -> Option<String> {
+        let (all, each) = (percent(self.confidence), percent(self.each));
+        match self.simultaneous {
+            _ if claims < 2 => None,
+            Simultaneous::None => {
+                Some(format!("Each of the {claims} intervals has {each} % by itself: of many such verdicts some are chance."))
+            }
+            Simultaneous::Bonferroni => {
+                Some(format!("The {claims} intervals hold together with at least {all} % (Bonferroni): each has {each} %."))
+            }
+        }
+    }
 }
 
 /// A claim, and what came of it.
@@ -65,7 +100,8 @@ impl Outcome {
             None => (finished == count).then(|| decide(study, claim, &settings)),
         };
         let claims = study.claims.iter().map(|claim| ClaimOutcome { claim: claim.clone(), decision: decide(claim) }).collect();
-        Self { study: study.name.clone(), source: study.source.clone(), finished, cells: count, settings, claims }
+        let (name, source, intervals) = (study.name.clone(), study.source.clone(), Intervals::of(study));
+        Self { study: name, source, finished, cells: count, settings, intervals, claims }
     }
 }
 
@@ -74,7 +110,7 @@ fn decide(study: &StudyFile, claim: &Claim, settings: &[SettingOutcome]) -> Deci
         let found = settings.iter().find(|setting| setting.name == name);
         found.map(|setting| setting.values.clone()).unwrap_or_default()
     };
-    study.rule.decide(claim.threshold, &values(&claim.better), &values(&claim.than))
+    study.rule.decide(study.claims.len(), claim.threshold, &values(&claim.better), &values(&claim.than))
 }
 
 /// The places of the cells that count: those that tune, and those that decide with the value that tuning chose. The deciding cells

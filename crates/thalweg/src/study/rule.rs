@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::study::statistics::percent;
 use crate::study::{MeanInterval, Verdict, mean_interval};
 
 /// How the claims of a study are decided.
@@ -19,8 +20,33 @@ pub struct Rule {
     pub direction: Direction,
     /// In (0, 1), such as 0.95.
     pub confidence: f64,
+    /// What the confidence is of, where the study has several claims.
+    #[serde(default)]
+    pub simultaneous: Simultaneous,
     /// No verdict but *inconclusive* with fewer.
     pub least_seeds: usize,
+}
+
+/// What [`Rule::confidence`] is the confidence of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Simultaneous {
+    /// Each interval by itself: of many claims, some are misjudged by chance.
+    #[default]
+    None,
+    /// All intervals of the study together (Bonferroni): of m claims each has the confidence `1 - (1 - confidence) / m`, so that with
+    /// at least the confidence asked for no claim of the study is misjudged by chance, however they hang together.
+    Bonferroni,
+}
+
+impl Simultaneous {
+    /// The spelling of study files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Bonferroni => "bonferroni",
+        }
+    }
 }
 
 /// That one setting is better than another.
@@ -100,17 +126,35 @@ impl Rule {
         Ok(())
     }
 
-    /// Decides on values paired by seed.
-    pub fn decide(&self, threshold: f64, better: &[f64], than: &[f64]) -> Decision {
+    /// The confidence of each interval in a study of that many claims.
+    ///
+    /// ```
+    /// use thalweg::study::{Rule, Simultaneous};
+    ///
+    /// let rule = "quantity = 'test.accuracy'\nconfidence = 0.95\nleast_seeds = 5\nsimultaneous = 'bonferroni'";
+    /// let rule: Rule = toml::from_str(rule).unwrap();
+    /// assert_eq!(rule.simultaneous, Simultaneous::Bonferroni);
+    /// assert!((rule.confidence_of_each(5) - 0.99).abs() < 1e-12);
+    /// ```
+    pub fn confidence_of_each(&self, claims: usize) -> f64 {
+        match self.simultaneous {
+            Simultaneous::None => self.confidence,
+            Simultaneous::Bonferroni => 1.0 - (1.0 - self.confidence) / claims.max(1) as f64,
+        }
+    }
+
+    /// Decides one of a study's claims on values paired by seed.
+    pub fn decide(&self, claims: usize, threshold: f64, better: &[f64], than: &[f64]) -> Decision {
         let sign = self.direction.sign();
+        let confidence = self.confidence_of_each(claims);
         let differences: Vec<f64> = better.iter().zip(than).map(|(a, b)| sign * (a - b)).collect();
-        let measured = mean_interval(&differences, self.confidence);
+        let measured = mean_interval(&differences, confidence);
         let decided = |verdict, reason: String| Decision { verdict, measured, differences: differences.clone(), reason };
         let seeds = differences.len();
         let (Some(interval), true) = (measured, seeds >= self.least_seeds) else {
             return decided(Verdict::Inconclusive, format!("{seeds} seeds, but the rule asks for at least {}", self.least_seeds));
         };
-        let percent = 100.0 * self.confidence;
+        let percent = percent(confidence);
         if interval.low() > threshold {
             decided(Verdict::Holds, format!("the {percent} % interval lies above {threshold}"))
         } else if interval.high() < threshold {
@@ -126,14 +170,14 @@ mod tests {
     use super::*;
 
     fn rule(direction: Direction) -> Rule {
-        Rule { quantity: "q".to_owned(), direction, confidence: 0.95, least_seeds: 4 }
+        Rule { quantity: "q".to_owned(), direction, confidence: 0.95, simultaneous: Simultaneous::None, least_seeds: 4 }
     }
 
     #[track_caller]
     fn check(differences: &[f64], verdict: Verdict) {
         let zeros = vec![0.0; differences.len()];
-        assert_eq!(rule(Direction::MoreIsBetter).decide(0.0, differences, &zeros).verdict, verdict, "{differences:?}");
-        assert_eq!(rule(Direction::LessIsBetter).decide(0.0, &zeros, differences).verdict, verdict, "{differences:?}");
+        assert_eq!(rule(Direction::MoreIsBetter).decide(1, 0.0, differences, &zeros).verdict, verdict, "{differences:?}");
+        assert_eq!(rule(Direction::LessIsBetter).decide(1, 0.0, &zeros, differences).verdict, verdict, "{differences:?}");
     }
 
     #[test]
@@ -146,11 +190,37 @@ mod tests {
         check(&[0.0; 4], Verdict::Inconclusive);
     }
 
-    #[test]
-    fn intervals_cover_the_true_mean_as_often_as_they_say() {
+    /// `normal` values of mean 0, nearly.
+    fn normals() -> impl FnMut() -> f64 {
         use rand::RngExt;
         let mut rng = thalweg_descent::Seed(5).stream("coverage").at(0);
-        let mut normal = move || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+        move || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
+    }
+
+    #[test]
+    fn of_several_true_limits_none_is_crossed_as_often_as_the_rule_says() {
+        let mut normal = normals();
+        let (claims, trials) = (6, 2000);
+        let mut misjudged = |simultaneous| {
+            let rule = Rule { simultaneous, ..rule(Direction::MoreIsBetter) };
+            let mut values = || (0..8).map(|_| normal()).collect::<Vec<f64>>();
+            // The arms share one partner, so that the claims hang together.
+            let trial = |_: &i32| {
+                let than = values();
+                (0..claims).any(|_| rule.decide(claims, 0.0, &values(), &than).verdict != Verdict::Inconclusive)
+            };
+            (0..trials).filter(trial).count() as f64 / f64::from(trials)
+        };
+        // At most 5 %, with five standard deviations (0.49 % each) of 2,000 trials: one false alarm in 3.5 million.
+        let together = misjudged(Simultaneous::Bonferroni);
+        assert!(together < 0.05 + 5.0 * 0.0049, "{together}");
+        let each = misjudged(Simultaneous::None);
+        assert!(each > 0.12, "a control: intervals of 95 % each misjudge far more often, {each}");
+    }
+
+    #[test]
+    fn intervals_cover_the_true_mean_as_often_as_they_say() {
+        let mut normal = normals();
         let trials = 4000;
         let covered = (0..trials).filter(|_| {
             let values: Vec<f64> = (0..10).map(|_| normal()).collect();

@@ -47,3 +47,8 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Option<MeanInterval> {
     let quantile = student.inverse_cdf(0.5 + confidence / 2.0);
     Some(MeanInterval { mean, half_width: quantile * (variance / count).sqrt() })
 }
+
+/// A share in per cent, to two places.
+pub(crate) fn percent(share: f64) -> f64 {
+    (1e4 * share).round() / 1e2
+}
