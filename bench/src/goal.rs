@@ -49,7 +49,8 @@ impl Goal {
 
 /// All goals whose sides were both measured.
 pub fn goals(comparison: &Comparison) -> Vec<Goal> {
-    let private = ["mlp", "cnn3"].into_iter().filter_map(|task| private_goals(comparison, task)).flatten();
+    let private =
+        ["mlp", "cnn3", "resnet", "transformer"].into_iter().filter_map(|task| private_goals(comparison, task)).flatten();
     let steps = private.chain(plain_goal(comparison)).chain(loop_goals(comparison));
     let steps = steps.chain(vote_goals(comparison)).chain(dynamics_goals(comparison));
     steps.chain(mathematics_goals(comparison)).chain(event_log_goals(&comparison.event_log)).collect()

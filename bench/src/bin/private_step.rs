@@ -4,17 +4,21 @@
 //! RAYON_NUM_THREADS=1 cargo run --release -p thalweg-bench --bin private_step -- mlp private
 //! ```
 //!
-//! The first argument is a task (`mlp`, `cnn3`, `cnn`), the second what a step does: `plain` and `private` with SGD, `adamw` plain
-//! with AdamW. Prints one line of JSON.
+//! The first argument is a task (`mlp`, `cnn3`, `cnn`, `resnet`, `transformer`), the second what a step does: `plain` and `private` with
+//! SGD, `adamw` plain with AdamW. Prints one line of JSON. `TASK export FILE` writes the weights instead, and prints the loss that the
+//! peer must find at them.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "the result of this program")]
+
+use std::path::Path;
 
 use thalweg_bench::clock::{STEPS, time_steps};
 use thalweg_bench::measurement::{Measurement, StepCost, peak_mib};
 use thalweg_bench::task::Task;
 use thalweg_descent::step::{AdamW, Sgd, Step};
 use thalweg_descent::{Batch, Batches, Choose, Descent, Guard, Mean, Participation, Pieces, Rates, Reduction, Schedule, Seed};
+use thalweg_nn::weights;
 use thalweg_private::{Name, NoiseKey, PrivacyPlan, Ratios, Workload};
 
 #[global_allocator]
@@ -26,14 +30,28 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 const NOISE: f64 = 1.0;
 
 fn main() -> Outcome<()> {
-    let [task, mode] = std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "usage: private_step TASK MODE")?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [task, mode, path] if mode == "export" => export(&Task::named(task)?, Path::new(path)),
+        [task, mode] => time(task, mode),
+        _ => Err("usage: private_step TASK MODE, or private_step TASK export FILE".into()),
+    }
+}
+
+fn export(task: &Task, path: &Path) -> Outcome<()> {
+    weights::save(path, task.network.layout(), &task.start)?;
+    println!("{{\"loss\": {}}}", task.loss()?);
+    Ok(())
+}
+
+fn time(task: &str, mode: &str) -> Outcome<()> {
     let start_mib = peak_mib();
-    let mut descent = descent(&Task::named(&task)?, &mode)?;
+    let mut descent = descent(&Task::named(task)?, mode)?;
     let cpu_ms = time_steps(&mut descent, |_| Ok(()))?;
     let cost = StepCost {
         engine: "thalweg".to_owned(),
-        task,
-        mode,
+        task: task.to_owned(),
+        mode: mode.to_owned(),
         cpu_ms,
         wall_ms: vec![],
         peak_mib: peak_mib(),
@@ -46,6 +64,7 @@ fn main() -> Outcome<()> {
 
 fn descent(task: &Task, mode: &str) -> Outcome<Descent<Batch, f32>> {
     let batches = Batches::fixed_order(task.batch, task.batch, STEPS, &Seed(1).stream("batches"))?;
+    let batches = batches.in_shards_of(task.micro_batch);
     let participation = Choose::<Batch, f32>::participation(&batches);
     let sgd = || Box::new(Sgd::plain());
     let (guard, step, rate): (Box<dyn Guard<f32>>, Box<dyn Step<f32>>, f64) = match mode {
