@@ -166,7 +166,7 @@ impl Composition {
     fn epsilon_by(&self, delta: f64, step: Option<f64>) -> Result<f64> {
         let delta = probability("delta", delta)?;
         if delta < tilted::LEAST_DELTA {
-            return Err(Error::value("delta", delta, "at least 1e-280, which double precision can tell from 0"));
+            return Err(Error::value("delta", format!("{delta:e}"), "at least 1e-280, which double precision can tell from 0"));
         }
         self.largest(|steps| match *steps {
             [] => Ok(0.0),

@@ -63,9 +63,14 @@ impl Pair {
         (0.5 * loss + asinh.copysign(loss)) / self.mu
     }
 
-    /// The largest loss, where there is one.
+    /// Whether there is a largest loss.
     pub(super) fn is_bounded_above(&self) -> bool {
         self.up == 0.0
+    }
+
+    /// The largest loss, where there is one.
+    pub(super) fn largest_loss(&self) -> Option<f64> {
+        self.is_bounded_above().then(|| -(-self.down).ln_1p())
     }
 
     /// `P[Z > z]`.

@@ -4,23 +4,21 @@
 //! tilted to `mass e^{t loss}/E[e^{t loss}]`, with t such that the sum's mean lies where delta is read off. The window of the transform
 //! then spans some ten standard deviations around it, whatever the delta; and rounding is relative to delta itself.
 
-use std::sync::{LazyLock, Mutex};
+mod pilot;
+mod sum;
 
-use realfft::RealFftPlanner;
-use realfft::num_complex::Complex64;
-
-use super::losses::{CAP, Grid, Losses, Spacing};
+use self::pilot::{LARGEST_TILT, Pilot};
+use self::sum::{Sum, missing};
+use super::losses::{CAP, Grid, Spacing};
 use super::pair::Pair;
 use crate::error::{Error, Result};
 
-/// What lies outside the window, at most, in the tilted distribution.
-const OUTSIDE: f64 = 1e-14;
-/// How much of epsilon the grid may add where its step is free.
-const EXCESS: f64 = 2e-5;
-/// The most points of the transform where the step is free; beyond, the step grows.
-const ROOMY: f64 = 4e6;
-/// The farthest tail of a normal distribution that doubles represent.
-const FARTHEST: f64 = 38.0;
+/// Steps of a free grid below epsilon, at least: between two points delta is a chord of the convex truth.
+const FINE: f64 = 256.0;
+/// How much of delta may be missing in the window of a free grid that was refined.
+const NEGLIGIBLE: f64 = 1e-7;
+/// The most points of the transform of a free grid that was refined.
+const ROOM_TO_REFINE: usize = 1 << 21;
 /// The least delta that the tail can hold.
 pub(super) const LEAST_DELTA: f64 = 1e-280;
 
@@ -30,253 +28,122 @@ pub(super) type Steps = [(Pair, u64)];
 /// The least epsilon of the sum of all losses at `delta`, never below the truth; on a grid of this step where one is given.
 pub(super) fn epsilon(steps: &Steps, delta: f64, step: Option<f64>) -> Result<f64> {
     let pilot = Pilot::of(steps);
-    let tilt = pilot.tilt_where(|sum| sum.log_tail() <= delta.ln());
-    let sum = Sum::of(steps, &pilot, tilt, delta, step)?;
-    sum.epsilon(delta)
+    let at = pilot.at(|sum| sum.log_delta() <= delta.ln());
+    if let Some(step) = step {
+        return Sum::of(steps, &at, Grid { step, spacing: Spacing::Even }, delta, CAP)?.epsilon(delta);
+    }
+    let largest = largest_loss(steps);
+    if let Some(largest) = largest.filter(|_| at.tilt >= LARGEST_TILT) {
+        // So little delta leaves no room below.
+        return Ok(largest);
+    }
+    let found =
+        Sum::of(steps, &at, at.grid(steps, f64::INFINITY), delta, CAP).and_then(|sum| Ok((sum.epsilon(delta)?, sum.step)));
+    match (found, largest) {
+        (Ok((epsilon, step)), None) => refined(steps, &pilot, delta, epsilon, step),
+        (Ok((epsilon, step)), Some(largest)) => Ok(refined(steps, &pilot, delta, epsilon, step)?.min(largest)),
+        // Closer to the largest loss than the grid resolves.
+        (Err(_), Some(largest)) => Ok(largest),
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// Where few losses are large, delta is read off far below the tilted mean, and the grid there may be too coarse: finer ones, each
+/// of which gives an upper bound.
+fn refined(steps: &Steps, pilot: &Pilot, delta: f64, mut epsilon: f64, mut step: f64) -> Result<f64> {
+    while epsilon > 0.0 && step > epsilon / FINE {
+        // Less tilt has a narrower window; rounding and what lies outside it must stay far below delta.
+        let missing = missing(count(steps)).ln();
+        let enough = (NEGLIGIBLE * delta).ln();
+        let at = pilot.at(|sum| missing + sum.log_moment - sum.tilt * epsilon <= enough || sum.mean >= epsilon);
+        let grid = at.grid(steps, 0.5 * epsilon / FINE);
+        if grid.step > 0.7 * step {
+            break;
+        }
+        match Sum::of(steps, &at, grid, delta, ROOM_TO_REFINE) {
+            Err(Error::GridTooLarge { .. }) => break,
+            sum => epsilon = epsilon.min(sum?.epsilon(delta)?),
+        }
+        step = grid.step;
+    }
+    Ok(epsilon)
 }
 
 /// The least delta at `epsilon` >= 0, never below the truth.
 pub(super) fn delta(steps: &Steps, epsilon: f64, step: Option<f64>) -> Result<f64> {
     let pilot = Pilot::of(steps);
-    let tilt = pilot.tilt_where(|sum| sum.mean >= epsilon);
-    let at = pilot.cumulants(tilt);
+    let at = pilot.at(|sum| sum.mean >= epsilon);
     // Chernoff's bound, and the truncation of the pilot itself.
-    let bound = (at.log_moment - tilt * epsilon).exp() + LEAST_DELTA;
+    let bound = (at.log_moment - at.tilt * epsilon).exp() + LEAST_DELTA;
     if bound < 1e3 * LEAST_DELTA {
         return Ok(bound);
     }
-    let sum = Sum::of(steps, &pilot, tilt, at.log_tail().exp().max(LEAST_DELTA), step)?;
+    let finest = if epsilon > 0.0 { epsilon / FINE } else { f64::INFINITY };
+    let grid = step.map_or_else(|| at.grid(steps, finest), |step| Grid { step, spacing: Spacing::Even });
+    let sum = Sum::of(steps, &at, grid, at.log_delta().exp().max(LEAST_DELTA), CAP)?;
     Ok(sum.delta(epsilon).min(1.0))
 }
 
-/// The losses of each pair at evenly spaced places: cumulants without a grid of losses.
-struct Pilot {
-    parts: Vec<(Vec<(f64, f64)>, f64)>,
+/// The sum of the largest losses, where there are such.
+fn largest_loss(steps: &Steps) -> Option<f64> {
+    steps.iter().map(|(pair, count)| Some(pair.largest_loss()? * *count as f64)).sum()
 }
 
-/// Of the tilted sum.
-struct Cumulants {
-    tilt: f64,
-    /// `log E[e^{tilt loss}]`.
-    log_moment: f64,
-    mean: f64,
-    variance: f64,
+/// The number of steps.
+fn count(steps: &Steps) -> f64 {
+    steps.iter().map(|step| step.1 as f64).sum()
 }
 
-impl Cumulants {
-    /// Chernoff's bound on the log of the mass above the tilted mean.
-    fn log_tail(&self) -> f64 {
-        self.log_moment - self.tilt * self.mean
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::super::Neighbours;
+    use super::*;
 
-impl Pilot {
-    fn of(steps: &Steps) -> Self {
-        const WIDTH: f64 = 0.125;
-        let part = |&(pair, count): &(Pair, u64)| {
-            let (start, end) = pair.range(FARTHEST);
-            let places = (0..=((end - start) / WIDTH) as usize).map(|i| start + i as f64 * WIDTH);
-            let log_scale = (WIDTH / (2.0 * std::f64::consts::PI).sqrt()).ln();
-            let nodes = places.map(|z| {
-                let loss = pair.loss(z);
-                (loss, log_scale + pair.log_base(z) + loss)
-            });
-            (nodes.collect(), count as f64)
-        };
-        Self { parts: steps.iter().map(part).collect() }
+    /// Six steps that a unit is added to, at rate 1/5.
+    fn added(sigma: f64) -> [(Pair, u64); 1] {
+        [(Pair::of_step(Neighbours::AddRemove, sigma, 0.2)[1], 6)]
     }
 
-    fn cumulants(&self, tilt: f64) -> Cumulants {
-        let mut sum = Cumulants { tilt, log_moment: 0.0, mean: 0.0, variance: 0.0 };
-        for (nodes, count) in &self.parts {
-            let largest = nodes.iter().map(|(loss, log)| tilt * loss + log).fold(f64::NEG_INFINITY, f64::max);
-            let [mut zeroth, mut first, mut second] = [0.0; 3];
-            for (loss, log) in nodes {
-                let mass = (tilt * loss + log - largest).exp();
-                zeroth += mass;
-                first += mass * loss;
-                second += mass * loss * loss;
-            }
-            let mean = first / zeroth;
-            sum.log_moment += count * (largest + zeroth.ln());
-            sum.mean += count * mean;
-            sum.variance += count * (second / zeroth - mean * mean).max(0.0);
-        }
-        sum
-    }
-
-    /// The least tilt >= 0, roughly, from which on the condition holds.
-    fn tilt_where(&self, holds: impl Fn(&Cumulants) -> bool) -> f64 {
-        let (mut low, mut high) = (0.0, 1.0);
-        while !holds(&self.cumulants(high)) {
-            low = high;
-            high *= 2.0;
-            if high > 1e12 {
-                return high;
+    #[test]
+    fn losses_that_are_all_at_their_largest_are_accounted() {
+        let largest = -6.0 * 0.8f64.ln();
+        for sigma in [0.05, 0.01, 1e-4] {
+            for delta in [1e-1f64, 1e-3, 1e-6, 1e-9, 1e-13, 1e-200] {
+                // Without noise, delta(epsilon) = 1 - e^{epsilon - largest}.
+                let exact = largest + (-delta).ln_1p();
+                let found = epsilon(&added(sigma), delta, None).unwrap();
+                assert!(
+                    found >= exact * (1.0 - 1e-12) && found < exact * (1.0 + 1e-4),
+                    "{sigma} {delta:e}: {found}, exact {exact}"
+                );
             }
         }
-        while high - low > 1e-3 * high.max(1e-6) {
-            let middle = 0.5 * (low + high);
-            if holds(&self.cumulants(middle)) { high = middle } else { low = middle }
-        }
-        high
     }
-}
 
-/// The tilted distribution of the sum of all finite losses: mass i of the window belongs to loss `(first + i) step`.
-struct Sum {
-    step: f64,
-    first: i64,
-    masses: Vec<f64>,
-    tilt: f64,
-    log_moment: f64,
-    /// Tilted mass that may be missing anywhere in the window: rounding, and what lies outside.
-    missing: f64,
-    infinite: f64,
-}
-
-impl Sum {
-    fn of(steps: &Steps, pilot: &Pilot, tilt: f64, delta: f64, step: Option<f64>) -> Result<Self> {
-        let at = pilot.cumulants(tilt);
-        let count: f64 = steps.iter().map(|step| step.1 as f64).sum();
-        let deviation = at.variance.sqrt();
-        let grid = match step {
-            Some(step) => Grid { step, spacing: Spacing::Even },
-            None => {
-                // A grid of step h adds h^2/12 (t^2 + t) to the log of E[e^{t loss}], and 1/t of that to epsilon.
-                let wanted = EXCESS * at.mean.max(0.1 * deviation);
-                let step = (12.0 * wanted / (count * (tilt + 1.0))).sqrt();
-                Grid { step: step.max(20.0 * deviation / ROOMY), spacing: Spacing::Widening }
+    #[test]
+    fn little_noise_is_accounted_in_every_direction() {
+        for neighbours in [Neighbours::AddRemove, Neighbours::ReplaceOne] {
+            let mut last = f64::INFINITY;
+            for sigma in [0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0] {
+                let of = |pair| epsilon(&[(pair, 6)], 1e-3, None).unwrap();
+                let found = Pair::of_step(neighbours, sigma, 0.2).into_iter().map(of).fold(0.0, f64::max);
+                assert!(found < last, "{neighbours} {sigma}: {found} {last}");
+                last = found;
             }
-        };
-        // What is cut off is a thousand-millionth of delta.
-        let tail = (2.0 * (count.ln() - delta.ln() + 21.0)).sqrt().min(FARTHEST);
-        let of_pair = |&(pair, count): &(Pair, u64)| Losses::of(&pair, grid, tail).map(|losses| (losses, count));
-        let parts = steps.iter().map(of_pair).collect::<Result<Vec<_>>>()?;
-        Self::compose(&parts, grid.step, tilt, deviation)
-    }
-
-    fn compose(parts: &[(Losses, u64)], step: f64, tilt: f64, deviation: f64) -> Result<Self> {
-        let log_moment = |tilt: f64| parts.iter().map(|(losses, count)| *count as f64 * losses.log_moment(tilt)).sum::<f64>();
-        let at = log_moment(tilt);
-        // Chernoff's bound on where the tilted sum lies, above (sign 1) and below (sign -1).
-        let reach = |sign: f64| {
-            let bounds = [0.5, 1.0, 2.0, 3.0, 4.5, 6.0, 7.5, 9.0, 12.0].map(|slope| {
-                let slope = slope / deviation;
-                (log_moment(tilt + sign * slope) - at - (0.5 * OUTSIDE).ln()) / slope
-            });
-            sign * bounds.into_iter().fold(f64::INFINITY, f64::min)
-        };
-        let (first, last) = ((reach(-1.0) / step).floor(), (reach(1.0) / step).ceil());
-        let points = last - first + 1.0;
-        if points.is_nan() || points > CAP as f64 {
-            return Err(Error::GridTooLarge { points: points as usize, cap: CAP, step });
         }
-        let first = first as i64;
-        let size = smooth(points as usize);
-        let mut masses = transform(parts, size, tilt)?;
-        masses.rotate_left(first.rem_euclid(size as i64) as usize);
-        let count: f64 = parts.iter().map(|part| part.1 as f64).sum();
-        let left: f64 = parts.iter().map(|(losses, count)| *count as f64 * (-losses.infinite).ln_1p()).sum();
-        let missing = OUTSIDE + 4.0 * f64::EPSILON * (count + 32.0);
-        Ok(Self { step, first, masses, tilt, log_moment: at, missing, infinite: -left.exp_m1() })
     }
 
-    /// The factor that undoes the tilt at a loss.
-    fn untilt(&self, loss: f64) -> f64 {
-        (self.log_moment - self.tilt * loss).exp()
-    }
-
-    fn epsilon(&self, delta: f64) -> Result<f64> {
-        let decay = (-self.step).exp();
-        // Of the losses above: their mass, and their mass times e^{loss here - loss}.
-        let (mut above, mut discounted) = (0.0, 0.0);
-        for (i, mass) in self.masses.iter().enumerate().rev() {
-            let loss = (self.first + i as i64) as f64 * self.step;
-            let untilt = self.untilt(loss);
-            let certain = self.infinite + self.missing * untilt;
-            discounted *= decay;
-            if certain + above - discounted > delta {
-                // Between this loss and the next, delta is certain + above - e^{epsilon - loss} discounted.
-                let within = ((certain + above - delta) / discounted).ln();
-                return if certain < delta { Ok((loss + within.min(self.step)).max(0.0)) } else { Err(self.out_of_reach(delta)) };
+    #[test]
+    fn deltas_and_epsilons_are_inverse_where_few_losses_are_large() {
+        for (sigma, rate, count, delta_of) in
+            [(1.0, 1e-4, 5, 1e-6), (0.7, 1e-3, 40, 1e-5), (3.0, 1e-3, 10, 1e-7), (1.0, 0.01, 1000, 1e-5)]
+        {
+            for pair in Pair::of_step(Neighbours::ReplaceOne, sigma, rate) {
+                let steps = [(pair, count)];
+                let found = epsilon(&steps, delta_of, None).unwrap();
+                let back = delta(&steps, found, None).unwrap();
+                assert!((back / delta_of - 1.0).abs() < 2e-3, "{sigma} {rate} {count}: {back:e}, {delta_of:e}");
             }
-            if loss < 0.0 {
-                break;
-            }
-            above += mass * untilt;
-            discounted += mass * untilt;
-        }
-        Ok((self.first as f64 * self.step).max(0.0))
-    }
-
-    fn delta(&self, epsilon: f64) -> f64 {
-        let from = ((epsilon / self.step).floor() as i64 + 1 - self.first).clamp(0, self.masses.len() as i64) as usize;
-        let finite = self.masses[from..].iter().enumerate().rev().map(|(i, mass)| {
-            let loss = (self.first + (from + i) as i64) as f64 * self.step;
-            -mass * self.untilt(loss) * (epsilon - loss).min(0.0).exp_m1()
-        });
-        self.infinite + finite.sum::<f64>() + self.missing * self.untilt(epsilon)
-    }
-
-    fn out_of_reach(&self, delta: f64) -> Error {
-        Error::NoConvergence {
-            what: "epsilon of the privacy-loss distribution",
-            reason: format!("delta {delta:e} lies beyond the grid of step {:e}; choose a finer one, or none", self.step),
         }
     }
-}
-
-/// The tilted sum's masses on a circle of `size` points: a product of powers of transforms, transformed back.
-fn transform(parts: &[(Losses, u64)], size: usize, tilt: f64) -> Result<Vec<f64>> {
-    static PLANNER: LazyLock<Mutex<RealFftPlanner<f64>>> = LazyLock::new(|| Mutex::new(RealFftPlanner::new()));
-    let (forward, inverse) = {
-        // A panic of another thread leaves a planner that is still whole.
-        let mut planner = PLANNER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        (planner.plan_fft_forward(size), planner.plan_fft_inverse(size))
-    };
-    let mut scratch = vec![Complex64::default(); forward.get_scratch_len().max(inverse.get_scratch_len())];
-    let mut values = vec![0.0; size];
-    let mut spectrum = forward.make_output_vec();
-    let mut product: Option<Vec<Complex64>> = None;
-    let failed = |error: realfft::FftError| Error::NoConvergence { what: "the Fourier transform", reason: error.to_string() };
-    for (losses, count) in parts {
-        let log_moment = losses.log_moment(tilt);
-        values.fill(0.0);
-        for &(k, log) in &losses.points {
-            values[k.rem_euclid(size as i64) as usize] += (tilt * losses.step * k as f64 + log - log_moment).exp();
-        }
-        forward.process_with_scratch(&mut values, &mut spectrum, &mut scratch).map_err(failed)?;
-        raise(&mut spectrum, *count as f64);
-        match &mut product {
-            None => product = Some(std::mem::replace(&mut spectrum, forward.make_output_vec())),
-            Some(product) => product.iter_mut().zip(&spectrum).for_each(|(product, value)| *product *= value),
-        }
-    }
-    let mut product = product.unwrap_or(spectrum);
-    // What is real of a real signal's transform: the mean, and the fastest alternation.
-    product[0].im = 0.0;
-    product[size / 2].im = 0.0;
-    inverse.process_with_scratch(&mut product, &mut values, &mut scratch).map_err(failed)?;
-    values.iter_mut().for_each(|value| *value = (*value / size as f64).max(0.0));
-    Ok(values)
-}
-
-fn raise(spectrum: &mut [Complex64], exponent: f64) {
-    // What falls below the rounding of the transform by far: nearly all.
-    let negligible = (-120.0 / exponent).exp();
-    for value in spectrum {
-        let square = value.norm_sqr();
-        *value = if square < negligible {
-            Complex64::default()
-        } else {
-            Complex64::from_polar((0.5 * exponent * square.ln()).exp(), exponent * value.arg())
-        };
-    }
-}
-
-/// The least `m 2^k` of at least `size` with m in 4, 5, 6: transforms of such lengths are fast.
-fn smooth(size: usize) -> usize {
-    let whole = size.next_power_of_two().max(8);
-    [5 * whole / 8, 3 * whole / 4].into_iter().find(|candidate| *candidate >= size).unwrap_or(whole)
 }
