@@ -36,6 +36,13 @@ pub struct CompareOptions {
     pub only: Vec<Name>,
 }
 
+impl CompareOptions {
+    /// The mechanisms that are compared, in the order of [`Name::ALL`].
+    pub fn names(&self) -> Vec<Name> {
+        Name::ALL.into_iter().filter(|name| self.only.is_empty() || self.only.contains(name)).collect()
+    }
+}
+
 /// Every mechanism's errors, or why it was left out; the one to take, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -157,14 +164,28 @@ impl Entry {
 /// [`Error::Value`](crate::Error::Value) for a pattern that does not fit the steps, or 0 bands. What hinders a single mechanism
 /// is its entry.
 pub fn compare(workload: &Workload, pattern: Pattern, options: &CompareOptions) -> Result<Comparison> {
+    compare_watched(workload, pattern, options, |_| {})
+}
+
+/// The same, telling of each mechanism when it is done: above some thousand steps the optimised ones take their time.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_watched(
+    workload: &Workload,
+    pattern: Pattern,
+    options: &CompareOptions,
+    done: impl Fn(Name) + Sync,
+) -> Result<Comparison> {
     let pattern = pattern.fitting(workload.steps())?;
     if let Some(bands) = options.bands {
         crate::strategy::check_bands(bands.min(workload.steps()), workload.steps())?;
     }
-    let names: Vec<Name> = Name::ALL.into_iter().filter(|name| options.only.is_empty() || options.only.contains(name)).collect();
+    let names = options.names();
     let entry = |name: Name| {
         let outcome = evaluated(name, workload, pattern, options)
             .map_or_else(|error| Outcome::Skipped { skipped: error.to_string() }, |found| Outcome::Evaluated(Box::new(found)));
+        done(name);
         Entry { name, outcome }
     };
     let (mechanisms, bound): (Vec<Entry>, _) =
@@ -300,6 +321,12 @@ mod tests {
         let only = vec![Name::LrRoot, Name::PrefixRoot];
         let found = compare(&constant, Pattern::Single, &CompareOptions { only, ..CompareOptions::default() }).unwrap();
         assert_eq!(found.mechanisms.len(), 2);
+        let done = std::sync::Mutex::new(Vec::new());
+        let options = CompareOptions { only: vec![Name::Bsr, Name::Identity], bands: Some(3), ..CompareOptions::default() };
+        compare_watched(&constant, Pattern::Single, &options, |name| done.lock().unwrap().push(name)).unwrap();
+        let mut done = done.into_inner().unwrap();
+        done.sort_by_key(|name| name.as_str());
+        assert_eq!(done, [Name::Bsr, Name::Identity]);
         assert_eq!(found.recommended, Some(Name::PrefixRoot));
         let one = Workload::new(Ratios::constant(1).unwrap());
         let found = compare(&one, Pattern::Single, &CompareOptions::default()).unwrap();

@@ -54,7 +54,7 @@ pub mod workload;
 
 pub use blt::Blt;
 pub use clip::{Clip, OnNonFinite, Shares};
-pub use comparison::{CompareOptions, Comparison, compare};
+pub use comparison::{CompareOptions, Comparison, compare, compare_watched};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Objective, evaluate};
 pub use guard::{Ledger, PrivateGuard};

@@ -46,8 +46,11 @@ impl Ratios {
     /// The ratios of a schedule over `steps` steps.
     ///
     /// # Errors
-    /// [`Error::Value`] when there are no steps, or the schedule reaches 0.
+    /// [`Error::Value`] when there are no steps, or the schedule reaches 0; [`Error::Unsuitable`] when it is of another length.
     pub fn of_schedule(schedule: &Schedule, steps: u64) -> Result<Self> {
+        if steps > 0 {
+            schedule.validate(steps).map_err(|error| Error::unsuitable("the schedule", error.to_string()))?;
+        }
         Self::new(schedule.ratios(steps))
     }
 

@@ -106,7 +106,10 @@ enum Command {
 
 /// Runs the command line: exit code 0 when it is done, 1 when the work failed, 2 when the input or the call is wrong.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return Console::new(std::env::args_os().any(|word| word == "--json")).misunderstood(&error),
+    };
     let console = Console::new(cli.common.json);
     log_to_stderr(cli.common.verbose);
     match run(cli, &console) {

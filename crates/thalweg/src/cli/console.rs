@@ -42,16 +42,32 @@ impl Console {
 
     /// Prints an error and gives its exit code.
     pub(crate) fn fail(&self, error: &Error) -> ExitCode {
+        eprintln!("error: {error}");
+        self.failed(error.to_string(), if error.is_input() { 2 } else { 1 })
+    }
+
+    /// Prints why a call was not understood; help and version are answers, and end the process.
+    pub(crate) fn misunderstood(&self, error: &clap::Error) -> ExitCode {
+        if !error.use_stderr() {
+            error.exit();
+        }
+        // When standard error is gone, there is still the document.
+        let _ = error.print();
+        let text = error.render().to_string();
+        let reason = text.split("\n\n").next().unwrap_or_default();
+        self.failed(reason.trim_start_matches("error: ").to_owned(), 2)
+    }
+
+    /// The document of a failure, for scripts.
+    fn failed(&self, error: String, exit_code: u8) -> ExitCode {
         #[derive(Serialize)]
         struct Failure {
             error: String,
             exit_code: u8,
         }
-        let exit_code = if error.is_input() { 2 } else { 1 };
-        eprintln!("error: {error}");
         if self.json {
             // When standard output is gone too, there is nobody left to tell.
-            let _ = self.result(&Failure { error: error.to_string(), exit_code }, "");
+            let _ = self.result(&Failure { error, exit_code }, "");
         }
         ExitCode::from(exit_code)
     }

@@ -84,7 +84,11 @@ impl Job {
     /// # Errors
     /// [`Error::Input`] naming field and value; [`Error::Refused`] for pieces that must not be combined.
     pub fn check(&self) -> Result<u64> {
-        Ok(Training::prepare(&self.config, &NoiseKey::insecure(0))?.descent.rates().steps())
+        let training = Training::prepare(&self.config, &NoiseKey::insecure(0))?;
+        if let Some(warning) = training.warning(&self.config) {
+            tracing::warn!("{warning}");
+        }
+        Ok(training.descent.rates().steps())
     }
 
     /// Takes the run to its end, or until it is stopped, and forgets the noise key once it is finished. A run that is finished stays

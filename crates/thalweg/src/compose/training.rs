@@ -89,6 +89,17 @@ impl Training {
         })
     }
 
+    /// What the guarantee allows and hardly anybody means: a delta above one in the number of examples.
+    pub fn warning(&self, config: &TrainingConfig) -> Option<String> {
+        let (delta, examples) = (self.privacy.as_ref()?.summary().delta, self.material.examples(config));
+        (delta > 1.0 / examples as f64).then(|| {
+            format!(
+                "privacy.delta = {delta} is above 1/{examples}: it would allow to publish one person's data at random; choose it well \
+                 below one in the number of examples"
+            )
+        })
+    }
+
     /// Loss and accuracy on the test examples at the present parameters.
     ///
     /// # Errors

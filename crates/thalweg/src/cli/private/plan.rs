@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -10,7 +12,7 @@ use thalweg::pages::{self, PlanPage};
 use thalweg::private::accountant::{self, AccountRequest, Target};
 use thalweg::private::sampler::Sampling;
 use thalweg::private::strategy::StrategyFile;
-use thalweg::private::{CompareOptions, Comparison, Name, Objective, Pattern, Workload, compare};
+use thalweg::private::{CompareOptions, Comparison, Name, Objective, Pattern, Workload, compare_watched};
 use thalweg::report::format::significant;
 
 use crate::cli::Common;
@@ -105,7 +107,7 @@ impl Plan {
         }
         self.warn_of_delta(console);
         let options = CompareOptions { bands: self.bands, objective: self.objective, only: self.only.clone() };
-        let comparison = compare(&workload, pattern, &options)?;
+        let comparison = watched(&workload, pattern, &options, console)?;
         let privacy = self.privacy(&comparison, &workload)?;
         let mut findings = comparison.findings();
         findings.extend(privacy.and_then(|privacy| privacy.finding(&comparison)));
@@ -202,6 +204,21 @@ impl Plan {
         let schedule = if schedule.len() > 40 { kind.to_owned() } else { schedule.replace(':', "-") };
         format!("plan-{}-{schedule}.html", workload.steps())
     }
+}
+
+/// The comparison, with a bar that tells which mechanisms are still at work.
+fn watched(workload: &Workload, pattern: Pattern, options: &CompareOptions, console: &Console) -> Result<Comparison> {
+    let left = Mutex::new(options.names());
+    let bar = console.progress(options.names().len() as u64);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let compared = compare_watched(workload, pattern, options, |name| {
+        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.retain(|other| *other != name);
+        bar.set_message(left.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "));
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    Ok(compared?)
 }
 
 impl Privacy {
