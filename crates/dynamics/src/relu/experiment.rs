@@ -173,7 +173,7 @@ impl TrainExperiment {
         let mut network = Network::random(Shape::new(self.dimension, self.width, self.depth)?, &mut stream.at(1));
         let certificate = Certificate::new(&network, &examples, self.rate, self.steps)?;
         let mut watch = certificate.watch();
-        let training = Training { rate: self.rate, steps: self.steps, record: self.recorded() };
+        let training = Training { rate: self.rate, steps: self.steps, record: vec![self.steps] };
         let mut probes = training.run(&mut network, &examples, &all, &mut watch)?;
         let end = probes.pop().expect("the end is recorded");
         Ok(TrainReport {
@@ -187,12 +187,6 @@ impl TrainExperiment {
             rate_is_proved: certificate.rate_is_proved(),
             end,
         })
-    }
-
-    /// The end, and some places before: a training that diverges has something to show.
-    fn recorded(&self) -> Vec<u64> {
-        let every = self.steps.div_ceil(8).max(1);
-        (0..self.steps).step_by(usize::try_from(every).unwrap_or(usize::MAX)).chain([self.steps]).collect()
     }
 
     /// Trains at each depth, on the same points.

@@ -82,28 +82,32 @@ impl Training {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Value`] for a bad rate and examples of another dimension; [`Error::Diverged`], with the step and the probes until then, when the loss or the
+    /// [`Error::Value`] for a bad rate and examples of another dimension; [`Error::Diverged`], with the step and losses until then, when the loss or the
     /// weights are no longer finite.
     pub fn run(&self, network: &mut Network, examples: &Examples, test: &Examples, watch: &mut impl Watch) -> Result<Vec<Probe>> {
-        let mut probes = Vec::new();
-        self.run_into(&mut probes, network, examples, test, watch).map_err(|error| error.keeping(&probes))?;
-        Ok(probes)
+        let mut passed = Vec::new();
+        self.run_into(&mut passed, network, examples, test, watch).map_err(|error| error.keeping(&passed))
     }
 
-    /// The probes are there even after an error.
+    /// Losses on the way are there even after an error.
     fn run_into(
         &self,
-        probes: &mut Vec<Probe>,
+        passed: &mut Vec<Passed>,
         network: &mut Network,
         examples: &Examples,
         test: &Examples,
         watch: &mut impl Watch,
-    ) -> Result<()> {
+    ) -> Result<Vec<Probe>> {
         positive("the learning rate", self.rate)?;
         let mut run = Run::new(network, examples, test, self.rate)?;
+        let mut probes = Vec::new();
         let mut next = self.record.iter().copied().peekable();
+        let every = self.steps.div_ceil(MOST_PASSED).max(1);
         for step in 0..self.steps {
             let loss = run.evaluate(network, step)?;
+            if step.is_multiple_of(every) {
+                passed.push(Passed { step, loss });
+            }
             if next.next_if_eq(&step).is_some() {
                 probes.push(run.probe(network, step, loss)?);
             }
@@ -115,8 +119,18 @@ impl Training {
             probes.push(run.probe(network, self.steps, loss)?);
         }
         watch.at_end(network, loss);
-        Ok(())
+        Ok(probes)
     }
+}
+
+/// At most so many losses are kept on the way.
+const MOST_PASSED: u64 = 200;
+
+/// A loss on the way: what is left of a training that diverges.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Passed {
+    step: u64,
+    loss: f64,
 }
 
 struct Run<'a> {
