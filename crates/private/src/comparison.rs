@@ -12,7 +12,7 @@ use crate::evaluation::{Evaluation, Objective, evaluate_rows};
 use crate::lower_bound::lower_bound;
 use crate::pattern::Pattern;
 use crate::sensitivity::Kind;
-use crate::strategy::{BuildOptions, Name, Strategy};
+use crate::strategy::{BuildOptions, Name, Strategy, band_scan};
 use crate::workload::Workload;
 
 /// Errors closer than this fraction count as equal, and the simpler mechanism is recommended.
@@ -188,9 +188,10 @@ pub fn compare_watched(
         done(name);
         Entry { name, outcome }
     };
-    let (mechanisms, bound): (Vec<Entry>, _) =
+    let (mut mechanisms, bound): (Vec<Entry>, _) =
         rayon::join(|| names.into_par_iter().map(entry).collect(), || lower_bound(workload, pattern).ok());
-    let (recommended, reason) = recommend(&mechanisms, options);
+    let replaced = narrow_the_best(&mut mechanisms, workload, pattern, options);
+    let (recommended, reason) = recommend(&mechanisms, replaced.as_ref(), options);
     Ok(Comparison {
         steps: workload.steps(),
         pattern,
@@ -218,8 +219,46 @@ fn evaluated(name: Name, workload: &Workload, pattern: Pattern, options: &Compar
     })
 }
 
+/// A scan may end at more bands than can be recommended. Where such a mechanism is the best with fewer too, it stands with those;
+/// gives what stood there before.
+fn narrow_the_best(
+    mechanisms: &mut [Entry],
+    workload: &Workload,
+    pattern: Pattern,
+    options: &CompareOptions,
+) -> Option<(Name, Evaluated)> {
+    if options.bands.is_some() {
+        return None;
+    }
+    let error = |found: &Evaluated| found.get(options.objective);
+    let within = mechanisms.iter().filter_map(Entry::evaluated).filter(|found| found.memory_vectors <= USUAL_MEMORY);
+    let to_beat = within.map(error).fold(f64::INFINITY, f64::min) / (1.0 + TIE);
+    let widths = band_scan(pattern.separation(workload.steps()), workload.steps());
+    let narrowed = |name: Name| {
+        let mut widths = widths.iter().filter(|&&bands| bands <= USUAL_MEMORY + 1);
+        let of_width =
+            |&bands: &usize| evaluated(name, workload, pattern, &CompareOptions { bands: Some(bands), ..options.clone() });
+        // An optimised one of more bands is never worse.
+        match name {
+            Name::Bandmf | Name::Bandinvmf => of_width(widths.next_back()?).ok(),
+            _ => widths.filter_map(|bands| of_width(bands).ok()).min_by(|a, b| error(a).total_cmp(&error(b))),
+        }
+    };
+    let wide = mechanisms.iter_mut().filter(|entry| entry.name.is_banded());
+    let wide = wide.filter(|entry| entry.evaluated().is_some_and(|found| found.memory_vectors > USUAL_MEMORY));
+    let candidates = wide.filter_map(|entry| narrowed(entry.name).map(|found| (entry, found)));
+    let (entry, found) = candidates.min_by(|(_, a), (_, b)| error(a).total_cmp(&error(b)))?;
+    if error(&found) >= to_beat {
+        return None;
+    }
+    match std::mem::replace(&mut entry.outcome, Outcome::Evaluated(Box::new(found))) {
+        Outcome::Evaluated(wide) => Some((entry.name, *wide)),
+        Outcome::Skipped { .. } => None,
+    }
+}
+
 /// The simplest of the mechanisms within the memory whose error is the least, but for ties.
-fn recommend(mechanisms: &[Entry], options: &CompareOptions) -> (Option<Name>, String) {
+fn recommend(mechanisms: &[Entry], replaced: Option<&(Name, Evaluated)>, options: &CompareOptions) -> (Option<Name>, String) {
     let limit = options.bands.map_or(USUAL_MEMORY, |bands| bands.saturating_sub(1));
     let known: Vec<(Name, &Evaluated)> = mechanisms.iter().filter_map(|entry| Some((entry.name, entry.evaluated()?))).collect();
     let error = |found: &Evaluated| found.get(options.objective);
@@ -243,7 +282,9 @@ fn recommend(mechanisms: &[Entry], options: &CompareOptions) -> (Option<Name>, S
     if !within.is_empty() {
         reason.push_str(&format!(", but for {}, less than 0.1 % below it and less simple", within.join(", ")));
     }
-    let beyond = better.filter(|(_, other)| other.memory_vectors > limit).min_by(|(_, a), (_, b)| error(a).total_cmp(&error(b)));
+    let wider = replaced.map(|(name, found)| (*name, found));
+    let wider = better.map(|&(other, found)| (other, found)).chain(wider).filter(|(_, other)| other.memory_vectors > limit);
+    let beyond = wider.min_by(|(_, a), (_, b)| error(a).total_cmp(&error(b)));
     if let Some((other, there)) = beyond {
         reason.push_str(&format!("; {other} would reach {:.6} with {} vectors", error(there), there.memory_vectors));
     }
@@ -313,6 +354,23 @@ mod tests {
             }
             assert!(found.reason.contains("at most 3 vectors") && found.reason.contains("independent noise"));
         }
+    }
+
+    #[test]
+    fn a_mechanism_that_is_best_with_more_bands_is_recommended_with_fewer() {
+        let workload = Workload::new(Ratios::linear(600, 0.1).unwrap());
+        let found = |only: &[Name], bands: Option<usize>| {
+            compare(&workload, Pattern::Single, &CompareOptions { only: only.to_vec(), bands, ..CompareOptions::default() })
+                .unwrap()
+        };
+        let both = found(&[Name::Identity, Name::Bisr], None);
+        assert_eq!(both.recommended, Some(Name::Bisr), "{}", both.reason);
+        let chosen = both.of(Name::Bisr).unwrap();
+        assert!((1..=USUAL_MEMORY).contains(&chosen.memory_vectors));
+        for bands in [2, 16, 64] {
+            assert!(found(&[Name::Bisr], Some(bands)).of(Name::Bisr).unwrap().mean_se >= chosen.mean_se);
+        }
+        assert!(both.reason.contains("bisr would reach"), "{}", both.reason);
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub enum Name {
 }
 
 impl Name {
+    /// Whether it has a number of bands, which is scanned where none is asked for.
+    pub fn is_banded(self) -> bool {
+        matches!(self, Self::Bsr | Self::LrBsr | Self::Bisr | Self::LrBisr | Self::Bandmf | Self::Bandinvmf)
+    }
+
     /// All names, simplest first.
     pub const ALL: [Self; 15] = [
         Self::Identity,
