@@ -119,6 +119,11 @@ fn mathematics_goals(comparison: &Comparison) -> Vec<Goal> {
         let ratio = Spread::of_ratios(&noise.cpu_ms, &larger);
         Some(Goal::new("noise: CPU time, ratio to the larger limit of this machine", Bound::AtMost(2.0), ratio))
     };
+    let on_two = || {
+        let [ours, theirs] = ["thalweg", "jax-privacy"].map(|engine| comparison.row(engine, "noise", "2-threads"));
+        let ratio = Spread::of_ratios(&ours?.wall_ms, &theirs?.wall_ms);
+        Some(Goal::new("noise: time on two threads, ratio to jax-privacy", Bound::AtMost(0.5), ratio))
+    };
     [
         time("account", "dp-accounting", 0.1),
         value("account", "dp-accounting", "epsilon", 1.005),
@@ -127,6 +132,7 @@ fn mathematics_goals(comparison: &Comparison) -> Vec<Goal> {
         time("optimise", "jax-privacy", 0.2),
         value("optimise", "jax-privacy", "error", 1.0),
         time("noise", "jax-privacy", 0.5),
+        on_two(),
         limit(),
     ]
     .into_iter()

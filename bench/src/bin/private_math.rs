@@ -6,12 +6,14 @@
 //!
 //! The tasks are `account` (noise multiplier 1), `account-4`, `optimise`, `noise` and `noise-limit`; the peers' side is
 //! `peers/private_math.py`. `noise-limit` is what `noise` cannot be faster than on this machine: fresh Gaussian
-//! numbers of ChaCha20 alone (`gaussian`), and one pass over the ring of past vectors alone (`ring`). Prints lines of JSON.
+//! numbers of ChaCha20 alone (`gaussian`), and one pass over the ring of past vectors alone (`ring`). With `RAYON_NUM_THREADS=2`
+//! `noise` is called `2-threads`. Prints lines of JSON.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "the result of this program")]
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use cpu_time::ProcessTime;
 use thalweg_bench::measurement::{Measurement, StepCost, peak_mib};
@@ -33,7 +35,7 @@ const NOISE_STEPS: usize = 8;
 
 fn main() -> Outcome<()> {
     let start_mib = peak_mib();
-    let print = |task: &str, mode: &str, cpu_ms, value| print(task, mode, cpu_ms, value, start_mib);
+    let print = |task: &str, mode: &str, times, value| print(task, mode, times, value, start_mib);
     let task = std::env::args().nth(1).ok_or("which of account, account-4, optimise, noise and noise-limit?")?;
     match task.as_str() {
         "account" | "account-4" => {
@@ -50,10 +52,13 @@ fn main() -> Outcome<()> {
             })?;
             print(&task, "alone", times, Some(error));
         }
-        "noise" => print(&task, "alone", noise(BANDS, BANDS)?, None),
+        "noise" => {
+            let mode = if std::env::var("RAYON_NUM_THREADS").is_ok_and(|threads| threads == "2") { "2-threads" } else { "alone" };
+            print(&task, mode, noise(BANDS, BANDS)?, None);
+        }
         "noise-limit" => {
             print("noise", "gaussian", noise(1, 2)?, None);
-            print("noise", "ring", ring(), None);
+            print("noise", "ring", ring()?, None);
         }
         other => return Err(format!("{other:?} is none of account, account-4, optimise, noise and noise-limit").into()),
     }
@@ -61,7 +66,7 @@ fn main() -> Outcome<()> {
 }
 
 /// Steps of the noise of a banded square root, once its ring is full.
-fn noise(bands: usize, warm_up: usize) -> Outcome<Vec<f64>> {
+fn noise(bands: usize, warm_up: usize) -> Outcome<Times> {
     let workload = Workload::new(Ratios::constant(warm_up + NOISE_STEPS)?);
     let strategy = Strategy::bsr(&workload, bands)?;
     let gaussian = Gaussian::new(NoiseKey::generate()?);
@@ -74,7 +79,7 @@ fn noise(bands: usize, warm_up: usize) -> Outcome<Vec<f64>> {
 }
 
 /// Reading all past vectors once and writing one.
-fn ring() -> Vec<f64> {
+fn ring() -> Outcome<Times> {
     let past: Vec<Vec<f32>> = (0..BANDS - 1).map(|i| vec![i as f32; PARAMETERS]).collect();
     let mut out = vec![0.0f32; PARAMETERS];
     let mut pass = || {
@@ -88,29 +93,37 @@ fn ring() -> Vec<f64> {
         black_box(&mut out);
         Ok(())
     };
-    timed(NOISE_STEPS, &mut pass).map_or_else(|_| Vec::new(), |(times, ())| times)
+    Ok(timed(NOISE_STEPS, &mut pass)?.0)
 }
 
-/// CPU milliseconds of each call, and what the last gave.
-fn timed<T>(repetitions: usize, mut f: impl FnMut() -> Outcome<T>) -> Outcome<(Vec<f64>, T)> {
-    let mut times = Vec::new();
+/// Milliseconds of each call.
+#[derive(Default)]
+struct Times {
+    cpu: Vec<f64>,
+    wall: Vec<f64>,
+}
+
+/// The times of the calls, and what the last gave.
+fn timed<T>(repetitions: usize, mut f: impl FnMut() -> Outcome<T>) -> Outcome<(Times, T)> {
+    let mut times = Times::default();
     loop {
-        let start = ProcessTime::now();
+        let (cpu, wall) = (ProcessTime::now(), Instant::now());
         let value = f()?;
-        times.push(1e3 * start.elapsed().as_secs_f64());
-        if times.len() >= repetitions {
+        times.cpu.push(1e3 * cpu.elapsed().as_secs_f64());
+        times.wall.push(1e3 * wall.elapsed().as_secs_f64());
+        if times.cpu.len() >= repetitions {
             return Ok((times, value));
         }
     }
 }
 
-fn print(task: &str, mode: &str, cpu_ms: Vec<f64>, value: Option<f64>, start_mib: f64) {
+fn print(task: &str, mode: &str, times: Times, value: Option<f64>, start_mib: f64) {
     let cost = StepCost {
         engine: "thalweg".to_owned(),
         task: task.to_owned(),
         mode: mode.to_owned(),
-        cpu_ms,
-        wall_ms: vec![],
+        cpu_ms: times.cpu,
+        wall_ms: times.wall,
         peak_mib: peak_mib(),
         start_mib,
         value,

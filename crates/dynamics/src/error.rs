@@ -92,11 +92,11 @@ impl Error {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Value { .. } | Self::NoFixedPoint { .. } | Self::Vector { .. } => true,
-            Self::Step { source, .. } => source.is_input(),
             Self::Measurement(error) => {
                 matches!(error, thalweg_probes::Error::Value { .. } | thalweg_probes::Error::NotSeparable)
             }
-            Self::Flow { .. } | Self::Diverged { .. } => false,
+            // After a first step that went well, what fails is the descent.
+            Self::Step { .. } | Self::Flow { .. } | Self::Diverged { .. } => false,
         }
     }
 
